@@ -1,0 +1,55 @@
+"""Questions to a person at the terminal, and secrets from a file or stdin; never from arguments."""
+
+from __future__ import annotations
+
+import getpass
+import sys
+from pathlib import Path
+
+from cipsec import files
+from cipsec._cli.talk import Talk
+from cipsec.errors import UsageError
+
+_SECRET_LIMIT = 4096
+
+
+def secret(talk: Talk, prompt: str, *, file: str | None, option: str, twice: bool = False) -> str:
+    """Return a secret from `file` (`-` is stdin), else asked at the terminal.
+
+    Raises UsageError naming `option` where nobody can be asked, and when it is empty or the two
+    entries differ.
+    """
+    if file is not None:
+        return _from_file(file, option)
+    if not talk.interactive:
+        raise UsageError(f"{prompt} is needed and nobody can be asked", hint=f"add {option} FILE")
+    entered = getpass.getpass(f"{prompt}: ")
+    if twice and entered != getpass.getpass(f"{prompt} again: "):
+        raise UsageError("the two entries differ", hint="type the same twice")
+    return _not_empty(entered, prompt)
+
+
+def _from_file(file: str, option: str) -> str:
+    if file == "-":
+        text = sys.stdin.buffer.readline(_SECRET_LIMIT)
+    else:
+        text = files.read(Path(file), limit=_SECRET_LIMIT).split(b"\n", 1)[0]
+    try:
+        return _not_empty(text.decode("utf-8").rstrip("\r\n"), f"what {option} gives")
+    except UnicodeDecodeError:
+        raise UsageError(f"what {option} gives is not UTF-8 text") from None
+
+
+def _not_empty(text: str, what: str) -> str:
+    if not text:
+        raise UsageError(f"{what} is empty")
+    return text
+
+
+def confirm(talk: Talk, question: str, *, option: str) -> bool:
+    """Ask yes or no at the terminal; raise UsageError naming `option` where nobody can be asked."""
+    if not talk.interactive:
+        raise UsageError(f"{question} Nobody can be asked", hint=f"add {option}")
+    sys.stderr.write(f"{question} [y/N] ")
+    sys.stderr.flush()
+    return sys.stdin.readline().strip().lower() in {"y", "yes"}

@@ -1,0 +1,134 @@
+"""The root command: a static table of lazy groups, and the one ladder from error to exit code."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+from typer.exceptions import TyperException
+
+from cipsec._cli import exits
+from cipsec._cli.talk import Talk
+from cipsec.errors import CipsecError, UsageError
+
+# name -> (module, one line of help): `--help` of the root imports none of them.
+_COMMANDS = {
+    "discover": ("discover", "Find EST servers on the local network."),
+    "enroll": ("enroll", "Get a certificate for this endpoint."),
+    "renew": ("enroll", "Renew this endpoint's certificate."),
+    "status": ("enroll", "Show this endpoint's identity and what it waits for."),
+    "csr": ("csr", "Create, show and verify certificate signing requests."),
+    "cert": ("cert", "Show certificates: files, stdin, HOST:PORT."),
+    "ca": ("ca", "Run a local CA: set up, serve, approve, list."),
+    "policy": ("policy", "Show who may have a certificate; try a request against it."),
+    "user": ("user", "Keep the users that may enroll with a password."),
+    "demo": ("demo", "Play the whole story on this machine."),
+    "completion": ("completion", "Print the completion script for a shell."),
+}
+_VERSION_HELP = "Print the version."
+
+
+class _Root(TyperGroup):
+    """A group that knows its commands by name and imports the one that is called."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        if cmd_name not in _COMMANDS:
+            return None
+        module = importlib.import_module(f"cipsec._cli.{_COMMANDS[cmd_name][0]}")
+        loaded = typer.main.get_group(module.app)
+        return loaded.commands.get(cmd_name) or loaded
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in _COMMANDS.items()])
+
+
+def _version(*, asked: bool) -> None:
+    if asked:
+        from cipsec import __version__
+
+        typer.echo(f"cipsec {__version__}")
+        raise typer.Exit
+
+
+def root() -> TyperGroup:
+    """Return the root command."""
+    app = typer.Typer(
+        name="cipsec",
+        cls=_Root,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        add_completion=False,
+        no_args_is_help=True,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+
+    @app.callback()
+    def cipsec(
+        version: bool = typer.Option(False, "--version", is_eager=True, help=_VERSION_HELP),
+    ) -> None:
+        """Certificates for EtherNet/IP devices by the CIP Security Pull Model."""
+        _version(asked=version)
+
+    return typer.main.get_group(app)
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run one command line and return its exit code; every error ends here."""
+    talk = Talk(json=_wants_json(argv))
+    _log_to_stderr(argv)
+    try:
+        code = root().main(args=list(argv), prog_name="cipsec", standalone_mode=False)
+        sys.stdout.flush()
+    except CipsecError as error:
+        talk.error(error)
+        return exits.code_of(error)
+    except TyperException as error:
+        talk.error(UsageError(error.format_message().rstrip("."), hint=_help_of(error)))
+        return exits.USAGE
+    except (KeyboardInterrupt, typer.Abort):
+        return exits.INTERRUPTED
+    except BrokenPipeError:
+        # The reader went away (`| head`): nobody is left to be told.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return exits.OK
+    except Exception as error:  # noqa: BLE001  # the border: a traceback helps no operator
+        return _unexpected(talk, error, verbose="-v" in " ".join(argv))
+    return code if isinstance(code, int) else exits.OK
+
+
+def _unexpected(talk: Talk, error: Exception, *, verbose: bool) -> int:
+    if verbose:
+        logging.getLogger(__name__).error("unexpected", exc_info=error)
+    talk.error(
+        CipsecError(
+            f"unexpected {type(error).__name__}: {error}",
+            hint="run it again with -v and report what it prints (SECURITY.md says where)",
+        )
+    )
+    return exits.UNEXPECTED
+
+
+def _wants_json(argv: Sequence[str]) -> bool:
+    """Tell `--json` even where the command line itself is the error."""
+    before_dashes = list(argv)[: list(argv).index("--")] if "--" in argv else argv
+    return "--json" in before_dashes
+
+
+def _help_of(error: TyperException) -> str:
+    context = getattr(error, "ctx", None)
+    return f"{context.command_path if context else 'cipsec'} --help"
+
+
+def _log_to_stderr(argv: Sequence[str]) -> None:
+    level = logging.INFO if any(a.startswith(("-v", "--verbose")) for a in argv) else logging.ERROR
+    logging.basicConfig(level=level, format="cipsec: %(message)s", stream=sys.stderr)

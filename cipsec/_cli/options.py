@@ -1,0 +1,106 @@
+"""Options declared once, as types, and the decorator that gives every command the common ones."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from cipsec._cli.talk import Talk
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing on stderr but errors.")]
+Verbose = Annotated[int, typer.Option("--verbose", "-v", count=True, help="Say more; repeatable.")]
+NoInput = Annotated[bool, typer.Option("--no-input", help="Never ask; fail instead.")]
+NoColor = Annotated[bool, typer.Option("--no-color", help="No colours; also NO_COLOR.")]
+
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", "-n", help="Say what would be done; do nothing.")
+]
+Force = Annotated[bool, typer.Option("--force", "-f", help="Overwrite what exists.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Answer yes to the question asked.")]
+Output = Annotated[
+    str | None,
+    typer.Option("--output", "-o", metavar="FILE", help="Where to write; - for stdout."),
+]
+CaDir = Annotated[
+    Path | None,
+    typer.Option("--ca-dir", metavar="DIR", envvar="CIPSEC_CA_DIR", help="The CA's folder."),
+]
+IdentityDir = Annotated[
+    Path | None,
+    typer.Option(
+        "--identity", metavar="DIR", envvar="CIPSEC_IDENTITY", help="The endpoint's folder."
+    ),
+]
+PasswordFile = Annotated[
+    str | None,
+    typer.Option("--password-file", metavar="FILE", help="Read the password; - for stdin."),
+]
+PassphraseFile = Annotated[
+    str | None,
+    typer.Option("--passphrase-file", metavar="FILE", help="Read the passphrase; - for stdin."),
+]
+KeyTypeName = Annotated[
+    str, typer.Option("--key-type", metavar="TYPE", help="ec-p256, ec-p384, rsa-2048, rsa-3072.")
+]
+
+_COMMON: dict[str, tuple[Any, object]] = {
+    "json": (Json, False),
+    "quiet": (Quiet, False),
+    "verbose": (Verbose, 0),
+    "no_input": (NoInput, False),
+    "no_color": (NoColor, False),
+}
+
+
+def group(name: str, summary: str) -> typer.Typer:
+    """Return a typer app with this project's manners: plain help, `-h`, no completion options."""
+    app = typer.Typer(
+        name=name,
+        help=summary,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        add_completion=False,
+        no_args_is_help=True,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback()(lambda: None)  # keeps a group of one command a group
+    return app
+
+
+def command(
+    app: typer.Typer, name: str
+) -> Callable[[Callable[..., int | None]], Callable[..., int | None]]:
+    """Register `function(talk, …) -> exit code or None` as `name`, with the common options."""
+
+    def register(function: Callable[..., int | None]) -> Callable[..., int | None]:
+        @functools.wraps(function)
+        def invoke(**values: Any) -> None:
+            common = {option: values.pop(option) for option in _COMMON}
+            code = function(Talk(**common), **values)
+            if code:
+                raise typer.Exit(code)
+
+        _sign(invoke, function)
+        app.command(name)(invoke)
+        return function
+
+    return register
+
+
+def _sign(invoke: Callable[..., None], function: Callable[..., int | None]) -> None:
+    """Give `invoke` the parameters of `function` but for its Talk, and the common options."""
+    own = list(inspect.signature(function, eval_str=True).parameters.values())[1:]
+    parameters = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own]
+    parameters += [
+        inspect.Parameter(n, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=kind)
+        for n, (kind, default) in _COMMON.items()
+    ]
+    del invoke.__wrapped__  # type: ignore[attr-defined]  # else inspect follows it
+    invoke.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # read by typer
+    invoke.__annotations__ = {p.name: p.annotation for p in parameters}

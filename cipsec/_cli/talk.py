@@ -1,0 +1,163 @@
+"""The file that talks.
+
+stdout carries the result and nothing else: a table at a terminal, the same rows separated by tabs
+in a pipe, one JSON object with `--json`. stderr carries the conversation: what happens (`say`),
+warnings, `cipsec: error: …` and on the next line `cipsec: hint: …`, something to type. Progress
+appears only when stderr is a terminal. Whatever came from outside passes through `safe.text`;
+nothing is ever read as markup.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TextIO
+
+from cipsec import safe
+from cipsec.errors import CipsecError, Pending
+
+
+@dataclass(frozen=True, slots=True)
+class Talk:
+    """How one command speaks: chosen by the options that every command has."""
+
+    json: bool = False
+    quiet: bool = False
+    verbose: int = 0
+    no_input: bool = False
+    no_color: bool = False
+
+    @property
+    def interactive(self) -> bool:
+        """Whether a person can be asked: a terminal, and not forbidden by `--no-input`."""
+        return not self.no_input and sys.stdin.isatty() and sys.stderr.isatty()
+
+    def say(self, line: str) -> None:
+        """Tell what happens, on stderr, unless `-q`."""
+        if not self.quiet:
+            _line(sys.stderr, line)
+
+    def detail(self, line: str) -> None:
+        """Tell what only `-v` wants to know."""
+        if self.verbose:
+            _line(sys.stderr, line)
+
+    def warn(self, line: str) -> None:
+        """Warn, on stderr, even with `-q`."""
+        _line(sys.stderr, f"cipsec: warning: {line}")
+
+    def live(self, line: str) -> None:
+        """Rewrite one line in place; nothing unless stderr is a terminal."""
+        if not self.quiet and sys.stderr.isatty():
+            width = os.get_terminal_size(sys.stderr.fileno()).columns or 80
+            sys.stderr.write(f"\r{safe.text(line)[: width - 1]:<{width - 1}}")
+            sys.stderr.flush()
+
+    def end_live(self) -> None:
+        """Clear the live line."""
+        if not self.quiet and sys.stderr.isatty():
+            self.live("")
+            sys.stderr.write("\r")
+            sys.stderr.flush()
+
+    def document(self, value: Mapping[str, object]) -> None:
+        """Print one JSON object."""
+        _line(sys.stdout, json.dumps(value, indent=2, ensure_ascii=True))
+
+    def event(self, value: Mapping[str, object]) -> None:
+        """Print one line of a JSON stream, at once."""
+        _line(sys.stdout, json.dumps(value, ensure_ascii=True))
+        sys.stdout.flush()
+
+    def raw(self, data: bytes) -> None:
+        """Print bytes (PEM, DER) as they are."""
+        sys.stdout.flush()
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+
+    def table(self, key: str, columns: Sequence[str], rows: Iterable[Mapping[str, object]]) -> None:
+        """Print rows of `columns` as a table, tab-separated lines, or JSON under `key`."""
+        listed = list(rows)
+        if self.json:
+            self.document({key: listed})
+            return
+        cells = [[_cell(row.get(column)) for column in columns] for row in listed]
+        if sys.stdout.isatty() and cells:
+            _rich_table(columns, cells, color=self._color)
+        else:
+            for row in cells:
+                _line(sys.stdout, "\t".join(row))
+
+    def fields(self, key: str, value: Mapping[str, object]) -> None:
+        """Print one record as `name: value` lines, or as JSON under `key`."""
+        if self.json:
+            self.document({key: dict(value)})
+            return
+        width = max((len(name) for name in value), default=0)
+        for name, item in value.items():
+            for number, part in enumerate(_parts(item)):
+                label = name.replace("_", " ") if number == 0 else ""
+                _line(sys.stdout, f"{label:<{width}}  {part}")
+
+    def error(self, error: CipsecError) -> None:
+        """Say what went wrong and, on the next line, what to type."""
+        if self.json:
+            self.document({"error": _error_object(error)})
+        _line(sys.stderr, f"cipsec: error: {safe.text(error.message)}")
+        if error.hint:
+            _line(sys.stderr, f"cipsec: hint: {safe.text(error.hint)}")
+
+    @property
+    def _color(self) -> bool:
+        return not self.no_color and "NO_COLOR" not in os.environ
+
+
+def _error_object(error: CipsecError) -> dict[str, object]:
+    shown: dict[str, object] = {
+        "kind": error.kind,
+        "message": safe.text(error.message),
+        "hint": safe.text(error.hint) if error.hint else None,
+    }
+    if isinstance(error, Pending):
+        shown |= {"retry_after": error.retry_after, "request": error.request}
+    return shown
+
+
+def _line(stream: TextIO, line: str) -> None:
+    stream.write(line.encode("utf-8", "backslashreplace").decode("utf-8") + "\n")
+
+
+def _cell(value: object) -> str:
+    match value:
+        case None:
+            return "-"
+        case bool():
+            return "yes" if value else "no"
+        case list() | tuple():
+            return ", ".join(_cell(item) for item in value) or "-"
+        case _:
+            return safe.text(value) or "-"
+
+
+def _parts(value: object) -> list[str]:
+    if isinstance(value, Mapping):
+        return [f"{name}: {_cell(item)}" for name, item in value.items()] or ["-"]
+    if isinstance(value, (list, tuple)):
+        return [_cell(item) for item in value] or ["-"]
+    return [_cell(value)]
+
+
+def _rich_table(columns: Sequence[str], cells: list[list[str]], *, color: bool) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, show_edge=False, header_style="bold")
+    for column in columns:
+        table.add_column(Text(column.replace("_", " ").upper()), overflow="fold")
+    for row in cells:
+        table.add_row(*(Text(cell) for cell in row))
+    Console(no_color=not color, highlight=False, markup=False, emoji=False).print(table)

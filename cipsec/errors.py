@@ -1,0 +1,122 @@
+"""The one error tree: errors carry data and one sentence; status codes are chosen elsewhere.
+
+    CipsecError
+    ├── UsageError            the caller asked for something that makes no sense
+    ├── NotFound              no such server, request, certificate, user, identity
+    ├── Unreachable           a peer did not answer, or not in the protocol
+    │   └── BadAnswer         it answered, and the answer cannot be used
+    ├── Untrusted             the peer's certificate is not trusted
+    ├── LocalState            a file or folder of ours is not as it must be
+    │   ├── AlreadyExists     it exists and is not overwritten unasked
+    │   ├── Locked            another process holds it, or the passphrase is wrong
+    │   └── Malformed         bytes that are not what they claim to be
+    │       └── WeakKey       well-formed, and too weak or of an unsupported kind
+    ├── Pending               accepted, not decided: ask again later
+    ├── Rejected              refused by policy or by an administrator
+    └── CredentialsRefused    user name, password or client certificate not accepted
+
+`_cli.exits` maps the classes to exit codes, `est.server` to HTTP status; nothing else does.
+"""
+
+from __future__ import annotations
+
+
+class CipsecError(Exception):
+    """Base of every error this package raises on purpose: one sentence, and a hint to type."""
+
+    kind = "unexpected"
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class UsageError(CipsecError):
+    """The caller asked for something that makes no sense; nothing was tried."""
+
+    kind = "usage"
+
+
+class NotFound(CipsecError):
+    """No such server, request, certificate, user or identity."""
+
+    kind = "not_found"
+
+
+class Unreachable(CipsecError):
+    """A peer did not answer, or not in the protocol."""
+
+    kind = "unreachable"
+
+
+class BadAnswer(Unreachable):
+    """A peer answered, and the answer cannot be used."""
+
+    kind = "bad_answer"
+
+
+class Untrusted(CipsecError):
+    """The peer's certificate is not trusted."""
+
+    kind = "untrusted"
+
+
+class LocalState(CipsecError):
+    """A file or folder of ours is missing, damaged or not permitted."""
+
+    kind = "local_state"
+
+
+class AlreadyExists(LocalState):
+    """Something exists and is not overwritten unasked."""
+
+    kind = "already_exists"
+
+
+class Locked(LocalState):
+    """Another process holds it, or the passphrase does not open it."""
+
+    kind = "locked"
+
+
+class Malformed(LocalState):
+    """Bytes that are not what they claim to be."""
+
+    kind = "malformed"
+
+
+class WeakKey(Malformed):
+    """A key that is well-formed, and too weak or of a kind this package does not serve."""
+
+    kind = "weak_key"
+
+
+class Pending(CipsecError):
+    """The request is accepted and not decided; ask again after `retry_after` seconds."""
+
+    kind = "pending"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        retry_after: int,
+        request: str | None = None,
+        hint: str | None = None,
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.retry_after = retry_after
+        self.request = request
+
+
+class Rejected(CipsecError):
+    """The request was refused by policy or by an administrator."""
+
+    kind = "rejected"
+
+
+class CredentialsRefused(CipsecError):
+    """The user name, password or client certificate was not accepted."""
+
+    kind = "credentials_refused"

@@ -1,0 +1,1 @@
+"""EST, RFC 7030 and its updates: both ends, without a socket."""

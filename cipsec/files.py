@@ -1,0 +1,120 @@
+"""Files on disk: whole or not at all, never overwritten unasked, private from birth."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from cipsec.errors import AlreadyExists, LocalState
+
+PRIVATE = 0o600
+PUBLIC = 0o644
+
+
+def read(path: Path, *, limit: int = 16 * 1024 * 1024) -> bytes:
+    """Return the file's bytes; raise LocalState when missing, unreadable or over `limit`."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(limit + 1)
+    except FileNotFoundError:
+        raise LocalState(f"there is no file {path}") from None
+    except OSError as error:
+        raise LocalState(f"{path} cannot be read: {reason(error)}") from None
+    if len(data) > limit:
+        raise LocalState(f"{path} is larger than {limit} bytes")
+    return data
+
+
+def create(path: Path, data: bytes, *, mode: int = PRIVATE) -> None:
+    """Write a new file whole; raise AlreadyExists when there is one, LocalState when it fails."""
+    with _complete(path, data, mode) as temporary:
+        try:
+            os.link(temporary, path)  # fails when the name is taken, unlike rename
+        except FileExistsError:
+            raise AlreadyExists(f"{path} exists", hint="add -f to overwrite it") from None
+        finally:
+            temporary.unlink()
+
+
+def replace(path: Path, data: bytes, *, mode: int = PRIVATE) -> None:
+    """Write a file whole in place of whatever has the name; raise LocalState when it fails."""
+    with _complete(path, data, mode) as temporary:
+        temporary.replace(path)
+
+
+@contextlib.contextmanager
+def _complete(path: Path, data: bytes, mode: int) -> Iterator[Path]:
+    """Yield a finished, durable temporary file beside `path`; remove it if it is left over."""
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}")
+    try:
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        yield temporary
+        sync_directory(path.parent)
+    except OSError as error:
+        raise LocalState(f"{path} cannot be written: {reason(error)}") from None
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def new_directory(path: Path) -> Iterator[Path]:
+    """Yield a private folder to fill that becomes `path` when the block ends well, else nothing.
+
+    Raises AlreadyExists when `path` exists and is not an empty folder, LocalState when it
+    cannot be made.
+    """
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise AlreadyExists(f"{path} exists and is not empty")
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(6)}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        draft.mkdir(mode=0o700)
+        yield draft
+        if path.is_dir():
+            path.rmdir()
+        draft.rename(path)
+        sync_directory(path.parent)
+    except OSError as error:
+        raise LocalState(f"{path} cannot be made: {reason(error)}") from None
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+
+
+def sync_directory(path: Path) -> None:
+    """Make the names in a folder durable; a no-op where folders cannot be opened (Windows)."""
+    if os.name == "nt":
+        return
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def reason(error: OSError) -> str:
+    """Return what the system says, without the number and the path."""
+    return (error.strerror or str(error)).lower()
+
+
+def default_ca() -> Path:
+    """Return the CA folder used when none is named."""
+    return _data() / "ca"
+
+
+def default_identity() -> Path:
+    """Return the endpoint's identity folder used when none is named."""
+    return _data() / "identity"
+
+
+def _data() -> Path:
+    from platformdirs import user_data_path
+
+    return user_data_path("cipsec", appauthor=False)

@@ -1,0 +1,1 @@
+"""What is signed: pure functions over cryptography's objects; no file, no network."""

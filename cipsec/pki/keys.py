@@ -1,0 +1,137 @@
+"""Private and public keys: make, read, write, name, and judge by strength."""
+
+from __future__ import annotations
+
+import hashlib
+from enum import StrEnum
+
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
+from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes, PublicKeyTypes
+
+from cipsec.errors import Locked, Malformed, UsageError, WeakKey
+
+PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
+PublicKey = ec.EllipticCurvePublicKey | rsa.RSAPublicKey
+
+_MIN_RSA_BITS = 2048
+_MAX_RSA_BITS = 8192  # beyond that one signature check costs the server tens of milliseconds
+_CURVES: dict[str, type[ec.EllipticCurve]] = {"ec-p256": ec.SECP256R1, "ec-p384": ec.SECP384R1}
+
+
+class KeyType(StrEnum):
+    """The key types an endpoint or a CA may ask for; P-256 is what CIP Security starts with."""
+
+    EC_P256 = "ec-p256"
+    EC_P384 = "ec-p384"
+    RSA_2048 = "rsa-2048"
+    RSA_3072 = "rsa-3072"
+
+    @classmethod
+    def parse(cls, text: str) -> KeyType:
+        """Read a key type's name; raise UsageError."""
+        try:
+            return cls(text)
+        except ValueError:
+            raise UsageError(
+                f"{text!r} is not a key type", hint=f"choose one of {', '.join(cls)}"
+            ) from None
+
+
+def generate(key_type: KeyType) -> PrivateKey:
+    """Make a private key."""
+    if key_type in _CURVES:
+        return ec.generate_private_key(_CURVES[key_type]())
+    return rsa.generate_private_key(65537, int(key_type.removeprefix("rsa-")))
+
+
+def to_pem(key: PrivateKey, passphrase: str | None = None) -> bytes:
+    """Return the key as PKCS#8 PEM, encrypted when there is a passphrase."""
+    encryption: serialization.KeySerializationEncryption = serialization.NoEncryption()
+    if passphrase:
+        encryption = serialization.BestAvailableEncryption(passphrase.encode())
+    return key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, encryption
+    )
+
+
+def is_encrypted(pem: bytes) -> bool:
+    """Tell whether a PEM key needs a passphrase."""
+    return b"ENCRYPTED" in pem
+
+
+def from_pem(pem: bytes, passphrase: str | None = None) -> PrivateKey:
+    """Read a private key in PEM; raise Locked for the passphrase, Malformed, WeakKey."""
+    if is_encrypted(pem) and not passphrase:
+        raise Locked("the key is encrypted", hint="add --passphrase-file FILE")
+    password = passphrase.encode() if passphrase and is_encrypted(pem) else None
+    try:
+        key = serialization.load_pem_private_key(pem, password)
+    except (ValueError, TypeError):
+        if password:
+            raise Locked("the passphrase does not open the key") from None
+        raise Malformed("this is not a private key in PEM") from None
+    return _served_private(key)
+
+
+def _served_private(key: PrivateKeyTypes) -> PrivateKey:
+    if isinstance(key, (ec.EllipticCurvePrivateKey, rsa.RSAPrivateKey)):
+        served(key.public_key())
+        return key
+    raise WeakKey("only EC (P-256, P-384) and RSA keys are served")
+
+
+def served(key: PublicKeyTypes) -> PublicKey:
+    """Return a public key of a kind and strength that certificates are made for; raise WeakKey."""
+    match key:
+        case ec.EllipticCurvePublicKey():
+            if type(key.curve) not in _CURVES.values():
+                raise WeakKey(f"keys on the curve {key.curve.name} are not served; use P-256")
+            return key
+        case rsa.RSAPublicKey():
+            if not _MIN_RSA_BITS <= key.key_size <= _MAX_RSA_BITS:
+                raise WeakKey(f"an RSA key of {key.key_size} bits is not served; use 2048 or more")
+            return key
+        case _:
+            raise WeakKey(f"keys of the kind {type_name(key)} are not served; use EC P-256")
+
+
+def type_name(key: PublicKeyTypes) -> str:
+    """Return `ec-p256`, `rsa-2048`, `ed25519` …: cipsec's name where it has one."""
+    match key:
+        case ec.EllipticCurvePublicKey():
+            known = {curve: name for name, curve in _CURVES.items()}
+            return known.get(type(key.curve), f"ec-{key.curve.name}")
+        case rsa.RSAPublicKey():
+            return f"rsa-{key.key_size}"
+        case ed25519.Ed25519PublicKey():
+            return "ed25519"
+        case _:
+            return type(key).__name__.lower().removesuffix("publickey")
+
+
+def spki(key: PublicKeyTypes) -> bytes:
+    """Return the SubjectPublicKeyInfo in DER (RFC 5280 section 4.1)."""
+    return key.public_bytes(
+        serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+
+
+def spki_sha256(key: PublicKeyTypes) -> str:
+    """Return the SHA-256 of the SubjectPublicKeyInfo in lower-case hex: the key's short name."""
+    return hashlib.sha256(spki(key)).hexdigest()
+
+
+def signing_hash(key: PrivateKey | PublicKey) -> hashes.SHA256 | hashes.SHA384:
+    """Return the hash to sign with: SHA-384 for P-384, else SHA-256."""
+    if isinstance(key, (ec.EllipticCurvePrivateKey, ec.EllipticCurvePublicKey)):
+        return hashes.SHA384() if key.curve.key_size == 384 else hashes.SHA256()
+    return hashes.SHA256()
+
+
+def sign(key: PrivateKey, message: bytes) -> bytes:
+    """Sign as X.509 does: ECDSA, or RSA with PKCS#1 v1.5, over `signing_hash`."""
+    algorithm = signing_hash(key)
+    if isinstance(key, rsa.RSAPrivateKey):
+        return key.sign(message, padding.PKCS1v15(), algorithm)
+    return key.sign(message, ec.ECDSA(algorithm))

@@ -1,0 +1,55 @@
+"""Durations and times as people write them: `90s 15m 8h 30d`, ISO 8601 in UTC with a `Z`."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+
+from cipsec.errors import UsageError
+
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+_DURATION = re.compile(r"(?:\d{1,9}[smhd])+")
+_PART = re.compile(r"(\d+)([smhd])")
+_HUNDRED_YEARS = 100 * 366 * 86400
+
+
+def now() -> datetime:
+    """Return the current time, aware and in UTC."""
+    return datetime.now(UTC)
+
+
+def parse_duration(text: str) -> timedelta:
+    """Read `90s`, `15m`, `8h`, `30d` or a sequence such as `1h30m`; raise UsageError."""
+    if not _DURATION.fullmatch(text):
+        raise UsageError(f"{text!r} is not a duration", hint="write 90s, 15m, 8h or 30d")
+    seconds = sum(int(n) * _UNITS[unit] for n, unit in _PART.findall(text))
+    if seconds > _HUNDRED_YEARS:
+        raise UsageError(f"{text!r} is longer than a hundred years", hint="write e.g. 30d")
+    return timedelta(seconds=seconds)
+
+
+def show_duration(duration: timedelta) -> str:
+    """Return the duration in its largest whole unit, at most two parts: `3d 4h`, `2m 5s`."""
+    left = max(0, int(duration.total_seconds()))
+    parts = []
+    for unit in "dhms":
+        count, left = divmod(left, _UNITS[unit])
+        if count:
+            parts.append(f"{count}{unit}")
+    return " ".join(parts[:2]) or "0s"
+
+
+def parse_time(text: str) -> datetime:
+    """Read an ISO 8601 time; one without offset is taken as UTC; raise UsageError."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise UsageError(
+            f"{text!r} is not a time", hint="write 2027-01-31 or 2027-01-31T06:00:00Z"
+        ) from None
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
+def show_time(moment: datetime) -> str:
+    """Return the time in ISO 8601, UTC, whole seconds, ending in `Z`."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
