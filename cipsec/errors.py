@@ -4,11 +4,13 @@
     ├── UsageError            the caller asked for something that makes no sense
     ├── NotFound              no such server, request, certificate, user, identity
     ├── Unreachable           a peer did not answer, or not in the protocol
-    │   └── BadAnswer         it answered, and the answer cannot be used
+    │   ├── BadAnswer         it answered, and the answer cannot be used
+    │   └── Busy              it answered that it cannot now: ask again later
     ├── Untrusted             the peer's certificate is not trusted
     ├── LocalState            a file or folder of ours is not as it must be
     │   ├── AlreadyExists     it exists and is not overwritten unasked
     │   ├── Locked            another process holds it, or the passphrase is wrong
+    │   ├── StoreFailed       the store cannot be read or written now
     │   └── Malformed         bytes that are not what they claim to be
     │       └── WeakKey       well-formed, and too weak or of an unsupported kind
     ├── Pending               accepted, not decided: ask again later
@@ -56,6 +58,16 @@ class BadAnswer(Unreachable):
     kind = "bad_answer"
 
 
+class Busy(Unreachable):
+    """A peer cannot answer now; ask again after `retry_after` seconds."""
+
+    kind = "busy"
+
+    def __init__(self, message: str, *, retry_after: int, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.retry_after = retry_after
+
+
 class Untrusted(CipsecError):
     """The peer's certificate is not trusted."""
 
@@ -78,6 +90,12 @@ class Locked(LocalState):
     """Another process holds it, or the passphrase does not open it."""
 
     kind = "locked"
+
+
+class StoreFailed(LocalState):
+    """The store cannot be read or written now."""
+
+    kind = "store_failed"
 
 
 class Malformed(LocalState):

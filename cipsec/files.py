@@ -25,31 +25,54 @@ def read(path: Path, *, limit: int = 16 * 1024 * 1024) -> bytes:
     except OSError as error:
         raise LocalState(f"{path} cannot be read: {reason(error)}") from None
     if len(data) > limit:
-        raise LocalState(f"{path} is larger than {limit} bytes")
+        raise LocalState(
+            f"{path} is larger than {limit} bytes", hint=f"see what it is: file {path}"
+        )
     return data
+
+
+def exists(path: Path) -> bool:
+    """Tell whether something has the name; raise LocalState when that cannot be told."""
+    try:
+        return path.exists()
+    except OSError as error:
+        raise LocalState(f"{path} cannot be looked at: {reason(error)}") from None
 
 
 def create(path: Path, data: bytes, *, mode: int = PRIVATE) -> None:
     """Write a new file whole; raise AlreadyExists when there is one, LocalState when it fails."""
     with _complete(path, data, mode) as temporary:
         try:
-            os.link(temporary, path)  # fails when the name is taken, unlike rename
+            _take_name(temporary, path)
         except FileExistsError:
             raise AlreadyExists(f"{path} exists", hint="add -f to overwrite it") from None
-        finally:
-            temporary.unlink()
+
+
+def _take_name(temporary: Path, path: Path) -> None:
+    """Rename where nothing has the name yet; raise FileExistsError, unlike rename itself."""
+    try:
+        os.link(temporary, path)
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without hard links, such as FAT on a USB stick
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL))
+        temporary.replace(path)
 
 
 def replace(path: Path, data: bytes, *, mode: int = PRIVATE) -> None:
-    """Write a file whole in place of whatever has the name; raise LocalState when it fails."""
+    """Write a file whole in place of one that has the name; raise LocalState when it fails."""
     with _complete(path, data, mode) as temporary:
+        if path.exists() and not path.is_file():  # root could rename over /dev/null
+            raise LocalState(f"{path} is not a file that can be replaced")
         temporary.replace(path)
 
 
 @contextlib.contextmanager
 def _complete(path: Path, data: bytes, mode: int) -> Iterator[Path]:
     """Yield a finished, durable temporary file beside `path`; remove it if it is left over."""
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}")
+    if not path.name:
+        raise LocalState(f"{path} is not the name of a file")
+    temporary = path.with_name(f".{path.name[:40]}.{secrets.token_hex(6)}")
     try:
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
         with os.fdopen(descriptor, "wb") as file:
@@ -61,7 +84,8 @@ def _complete(path: Path, data: bytes, mode: int) -> Iterator[Path]:
     except OSError as error:
         raise LocalState(f"{path} cannot be written: {reason(error)}") from None
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # the one on the way says more
+            temporary.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
@@ -71,8 +95,7 @@ def new_directory(path: Path) -> Iterator[Path]:
     Raises AlreadyExists when `path` exists and is not an empty folder, LocalState when it
     cannot be made.
     """
-    if path.exists() and (not path.is_dir() or any(path.iterdir())):
-        raise AlreadyExists(f"{path} exists and is not empty")
+    require_free(path)
     draft = path.with_name(f".{path.name}.{secrets.token_hex(6)}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -86,6 +109,16 @@ def new_directory(path: Path) -> Iterator[Path]:
         raise LocalState(f"{path} cannot be made: {reason(error)}") from None
     finally:
         shutil.rmtree(draft, ignore_errors=True)
+
+
+def require_free(path: Path) -> None:
+    """Raise AlreadyExists when `path` exists and is not an empty folder, LocalState when hidden."""
+    try:
+        filled = path.exists() and (not path.is_dir() or any(path.iterdir()))
+    except OSError as error:
+        raise LocalState(f"{path} cannot be looked into: {reason(error)}") from None
+    if filled:
+        raise AlreadyExists(f"{path} exists and is not empty")
 
 
 def sync_directory(path: Path) -> None:

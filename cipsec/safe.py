@@ -8,6 +8,19 @@ import unicodedata
 # paragraph separators, surrogates, private use and unassigned code points: each can move the
 # cursor, reorder the line or hide text, and none is needed to read a name.
 _INVISIBLE = frozenset({"Cc", "Cf", "Zl", "Zp", "Cs", "Co", "Cn"})
+# Letters and marks to Unicode that print as nothing (Default_Ignorable_Code_Point, and the empty
+# Braille cell): they too can hide text in a name.
+_BLANK = frozenset(
+    map(
+        chr,
+        (
+            *(0x034F, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x2800, 0x3164, 0xFFA0),
+            *range(0x180B, 0x1810),
+            *range(0xFE00, 0xFE10),
+            *range(0xE0100, 0xE01F0),
+        ),
+    )
+)
 _LIMIT = 512
 
 
@@ -20,7 +33,9 @@ def text(value: object, *, limit: int = _LIMIT) -> str:
 
 
 def _printable(char: str) -> bool:
-    return " " <= char <= "~" or unicodedata.category(char) not in _INVISIBLE
+    if " " <= char <= "~":
+        return True
+    return unicodedata.category(char) not in _INVISIBLE and char not in _BLANK
 
 
 def _escape(char: str) -> str:

@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 from cipsec.errors import UsageError
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-_DURATION = re.compile(r"(?:\d{1,9}[smhd])+")
-_PART = re.compile(r"(\d+)([smhd])")
+_DURATION = re.compile(r"(?:[0-9]{1,9}[smhd])+")
+_PART = re.compile(r"([0-9]+)([smhd])")
 _HUNDRED_YEARS = 100 * 366 * 86400
 
 
@@ -43,13 +43,13 @@ def parse_time(text: str) -> datetime:
     """Read an ISO 8601 time; one without offset is taken as UTC; raise UsageError."""
     try:
         moment = datetime.fromisoformat(text)
-    except ValueError:
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (ValueError, OverflowError):  # the latter where the offset leads out of all years
         raise UsageError(
             f"{text!r} is not a time", hint="write 2027-01-31 or 2027-01-31T06:00:00Z"
         ) from None
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
 
 def show_time(moment: datetime) -> str:
     """Return the time in ISO 8601, UTC, whole seconds, ending in `Z`."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ").rjust(20, "0")

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import AttributeOID
 
-from cipsec.errors import Malformed, WeakKey
+from cipsec.errors import Malformed, UsageError, WeakKey
 from cipsec.pki import keys
 from cipsec.pki.device import (
     SUBJECT_DIRECTORY_ATTRIBUTES,
@@ -20,9 +20,10 @@ from cipsec.pki.device import (
     identity_of,
     mac_attributes,
 )
+from cipsec.pki.faults import UNREADABLE, why
 
 MAX_DER = 64 * 1024
-_HASHES = frozenset({"sha256", "sha384", "sha512"})
+SERVED_HASHES = frozenset({"sha256", "sha384", "sha512"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +34,7 @@ class CertificateRequest:
     challengePassword, in EST the channel binding (RFC 7030 section 3.5); it is never shown.
     """
 
-    der: bytes
+    der: bytes = field(repr=False)  # holds the challenge
     parsed: x509.CertificateSigningRequest
     public_key: keys.PublicKey
     spki: bytes
@@ -41,7 +42,7 @@ class CertificateRequest:
     sans: tuple[x509.GeneralName, ...]
     extensions: tuple[x509.Extension[x509.ExtensionType], ...]
     identity: Identity
-    challenge: bytes | None
+    challenge: bytes | None = field(repr=False)
 
     def extension(self, oid: x509.ObjectIdentifier) -> x509.Extension[x509.ExtensionType] | None:
         """Return the requested extension of that kind, if any."""
@@ -59,8 +60,9 @@ def parse(der: bytes) -> CertificateRequest:
         subject = parsed.subject
         _verify(parsed, public_key)
         sans = _sans(extensions)
-    except (ValueError, TypeError, x509.DuplicateExtension, UnsupportedAlgorithm) as error:
-        raise Malformed(f"this is not a certificate signing request: {error}") from None
+        challenge = _challenge(parsed)
+    except UNREADABLE as error:
+        raise Malformed(f"this is not a certificate signing request: {why(error)}") from None
     return CertificateRequest(
         der=der,
         parsed=parsed,
@@ -70,13 +72,13 @@ def parse(der: bytes) -> CertificateRequest:
         sans=sans,
         extensions=extensions,
         identity=identity_of(subject, _directory_attributes(extensions)),
-        challenge=_challenge(parsed),
+        challenge=challenge,
     )
 
 
 def _verify(parsed: x509.CertificateSigningRequest, key: keys.PublicKey) -> None:
     algorithm = parsed.signature_hash_algorithm
-    if algorithm is None or algorithm.name not in _HASHES:
+    if algorithm is None or algorithm.name not in SERVED_HASHES:
         raise WeakKey("the CSR is signed with a hash that is not served; use SHA-256")
     try:
         if isinstance(key, ec.EllipticCurvePublicKey):
@@ -136,11 +138,22 @@ def build(
 
 
 def subject_for(subject: x509.Name | None, device: DeviceId | None, default: str) -> x509.Name:
-    """Return the subject to ask for: `device` as its serialNumber, `default` as CN of an empty one."""
-    attributes = list(subject) if subject else []
-    if not attributes:
-        attributes = [x509.NameAttribute(x509.NameOID.COMMON_NAME, default)]
-    if device:
-        attributes = [a for a in attributes if a.oid != x509.NameOID.SERIAL_NUMBER]
-        attributes.append(x509.NameAttribute(x509.NameOID.SERIAL_NUMBER, str(device)))
-    return x509.Name(attributes)
+    """Return the subject to ask for: `device` as its serialNumber, `default` as CN if empty.
+
+    Raises UsageError when the subject has another serialNumber already.
+    """
+    rdns = subject.rdns if subject else []
+    rdns = rdns or [_rdn(x509.NameOID.COMMON_NAME, default)]
+    name = x509.Name(rdns)
+    numbers = {str(a.value) for a in name.get_attributes_for_oid(x509.NameOID.SERIAL_NUMBER)}
+    if not device or numbers == {str(device)}:
+        return name
+    if numbers:
+        raise UsageError(
+            "the subject's serialNumber is not the device", hint="leave it out of --subject"
+        )
+    return x509.Name([*rdns, _rdn(x509.NameOID.SERIAL_NUMBER, str(device))])
+
+
+def _rdn(oid: x509.ObjectIdentifier, value: str) -> x509.RelativeDistinguishedName:
+    return x509.RelativeDistinguishedName([x509.NameAttribute(oid, value)])

@@ -20,21 +20,54 @@ _BY_SHORT_NAME = {name: oid for oid, name in _SHORT_NAMES.items()} | {
     "SERIALNUMBER": NameOID.SERIAL_NUMBER,
     "SN": NameOID.SERIAL_NUMBER,
     "E": NameOID.EMAIL_ADDRESS,
+    # Short names have no case (RFC 4512 section 1.4); these are what people type in lower case.
+    "cn": NameOID.COMMON_NAME,
+    "o": NameOID.ORGANIZATION_NAME,
+    "ou": NameOID.ORGANIZATIONAL_UNIT_NAME,
+    "l": NameOID.LOCALITY_NAME,
+    "st": NameOID.STATE_OR_PROVINCE_NAME,
+    "c": NameOID.COUNTRY_NAME,
+    "dc": NameOID.DOMAIN_COMPONENT,
 }
+# cryptography encodes these as PrintableString and IA5String whatever they hold, and then cannot
+# read what it wrote.
+_PRINTABLE = re.compile(r"[A-Za-z0-9 '()+,./:=?-]*")
+_ALPHABETS = {
+    NameOID.SERIAL_NUMBER: _PRINTABLE,
+    NameOID.COUNTRY_NAME: _PRINTABLE,
+    NameOID.DN_QUALIFIER: _PRINTABLE,
+    NameOID.EMAIL_ADDRESS: re.compile(r"[\x00-\x7f]*"),
+    NameOID.DOMAIN_COMPONENT: re.compile(r"[\x00-\x7f]*"),
+}
+_SPACE_AFTER_COMMA = re.compile(r"(?<!\\)((?:\\\\)*,) +")
 _HOST_LABEL = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)")
 
 
 def parse_subject(text: str) -> x509.Name:
-    """Read a distinguished name as RFC 4514 writes it, such as `CN=Drive 7,O=Plant`; UsageError."""
+    """Read a distinguished name as RFC 4514 writes it, such as `CN=Drive 7,O=Plant`; UsageError.
+
+    Spaces after a comma, as many programs print them, are allowed.
+    """
     try:
-        name = x509.Name.from_rfc4514_string(text, _BY_SHORT_NAME)
-    except (ValueError, KeyError):
-        raise UsageError(
-            f"{text!r} is not a distinguished name", hint="write e.g. 'CN=Drive 7,O=Plant'"
-        ) from None
+        plain = _SPACE_AFTER_COMMA.sub(r"\1", text.lstrip())
+        name = x509.Name.from_rfc4514_string(plain, _BY_SHORT_NAME)
+    except (ValueError, KeyError) as error:
+        raise _not_a_name(text, str(error)) from None
     if not list(name):
-        raise UsageError("the subject is empty", hint="write e.g. 'CN=Drive 7'")
+        raise UsageError("the subject is empty", hint=_EXAMPLE)
+    for attribute in name:
+        alphabet = _ALPHABETS.get(attribute.oid)
+        if alphabet and not alphabet.fullmatch(str(attribute.value)):
+            raise _not_a_name(text, f"{attribute.value!r} holds characters not allowed there")
     return name
+
+
+_EXAMPLE = "write e.g. 'CN=Drive 7,O=Plant'"
+
+
+def _not_a_name(text: str, why: str) -> UsageError:
+    reason = f": {why}" if why else ""
+    return UsageError(f"{text!r} is not a distinguished name{reason}", hint=_EXAMPLE)
 
 
 def show_name(name: x509.Name) -> str:
@@ -48,12 +81,12 @@ def parse_san(text: str) -> x509.GeneralName:
     try:
         match kind.lower():
             case "dns" if is_host_name(value):
-                return x509.DNSName(value)
+                return x509.DNSName(value.removesuffix("."))  # RFC 5280 has no final dot
             case "ip":
-                return x509.IPAddress(ipaddress.ip_address(value))
-            case "email" if "@" in value:
+                return x509.IPAddress(_address(value))
+            case "email" if "@" in value and _is_one_word(value):
                 return x509.RFC822Name(value)
-            case "uri" if ":" in value:
+            case "uri" if ":" in value and _is_one_word(value):
                 return x509.UniformResourceIdentifier(value)
     except ValueError:
         pass
@@ -61,6 +94,15 @@ def parse_san(text: str) -> x509.GeneralName:
         f"{text!r} is not an alternative name",
         hint="write dns:NAME, ip:ADDRESS, email:ADDRESS or uri:URI",
     )
+
+
+def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+    """Read an address; an interface after `%` means something on this machine only."""
+    return ipaddress.ip_address(text.partition("%")[0])
+
+
+def _is_one_word(text: str) -> bool:
+    return text.isprintable() and " " not in text
 
 
 def show_san(name: x509.GeneralName) -> str:
@@ -87,15 +129,29 @@ def show_san(name: x509.GeneralName) -> str:
 def host_name(host: str) -> x509.GeneralName:
     """Return the alternative name under which a server is reached as `host`; raise UsageError."""
     try:
-        return x509.IPAddress(ipaddress.ip_address(host))
+        return x509.IPAddress(_address(host))
     except ValueError:
         return parse_san(f"dns:{host}")
 
 
 def is_host_name(text: str) -> bool:
-    """Tell whether `text` is a DNS host name, also `*.NAME`."""
-    labels = text.removeprefix("*.").rstrip(".").split(".")
-    return len(text) <= 253 and all(_HOST_LABEL.fullmatch(label) for label in labels)
+    """Tell whether `text` is a DNS host name, also `*.NAME`, also with a final dot."""
+    labels = text.removeprefix("*.").removesuffix(".").split(".")
+    return (
+        len(text) <= 253
+        and all(_HOST_LABEL.fullmatch(label) for label in labels)
+        and not labels[-1].isdigit()  # such as 10.0.0.1: an address (RFC 1123 section 2.1)
+    )
+
+
+def show_serial(serial: int) -> str:
+    """Return a serial number in lower-case hex, an even number of digits, no colons.
+
+    RFC 5280 section 4.1.2.2 wants it positive; some certificates have a negative one all the same.
+    """
+    size = abs(serial)
+    shown = size.to_bytes((size.bit_length() + 7) // 8 or 1, "big").hex()
+    return f"-{shown}" if serial < 0 else shown
 
 
 def same_name(one: x509.Name, other: x509.Name) -> bool:
@@ -112,6 +168,14 @@ def comparable(name: x509.Name) -> tuple[frozenset[tuple[str, str]], ...]:
         )
         for rdn in name.rdns
     )
+
+
+def sans_of(certificate: x509.Certificate) -> tuple[x509.GeneralName, ...]:
+    """Return a certificate's alternative names; none where it has none."""
+    for extension in certificate.extensions:
+        if isinstance(extension.value, x509.SubjectAlternativeName):
+            return tuple(extension.value)
+    return ()
 
 
 def same_sans(one: Sequence[x509.GeneralName], other: Sequence[x509.GeneralName]) -> bool:

@@ -1,0 +1,223 @@
+"""Findings on a certificate signing request: all of them, also where `pki.csr` would refuse it.
+
+What is proved about the applicant is left to `ra.evidence`; this looks at one CSR alone.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from cryptography import x509
+from cryptography.x509.oid import AttributeOID, ExtendedKeyUsageOID
+
+from cipsec.errors import Malformed, WeakKey
+from cipsec.pki import keys
+from cipsec.pki.csr import MAX_DER, SERVED_HASHES
+from cipsec.pki.describe import (
+    EXTENSION_REQUESTS,
+    extended_key_usage,
+    extension_name,
+    key_usages,
+    signature_name,
+)
+from cipsec.pki.device import SUBJECT_DIRECTORY_ATTRIBUTES, identity_of
+from cipsec.pki.faults import UNREADABLE, why
+from cipsec.pki.names import show_name, show_san
+
+Verdict = Literal["ok", "warn", "fail"]
+
+_GRANTED_USAGES = frozenset({ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH})
+_READ_EXTENSIONS = frozenset(
+    {
+        x509.BasicConstraints.oid,
+        x509.KeyUsage.oid,
+        x509.ExtendedKeyUsage.oid,
+        x509.SubjectAlternativeName.oid,
+        x509.SubjectKeyIdentifier.oid,
+        SUBJECT_DIRECTORY_ATTRIBUTES,
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What one check found; `verdict` is the worst a reader must expect of it."""
+
+    check: str
+    verdict: Verdict
+    detail: str
+
+
+def request(der: bytes) -> list[Finding]:
+    """Return what is to be said for and against a CSR in DER; raise Malformed where it is none."""
+    try:
+        parsed = x509.load_der_x509_csr(der)
+    except UNREADABLE as error:
+        raise Malformed(f"this is not a certificate signing request: {why(error)}") from None
+    return [
+        *_size(der),
+        _signature(parsed),
+        *_key(parsed),
+        _hash(parsed),
+        *_names(parsed),
+        *_attributes(parsed),
+        *_extensions(parsed),
+    ]
+
+
+def _size(der: bytes) -> Iterator[Finding]:
+    if len(der) > MAX_DER:
+        yield Finding("size", "fail", f"{len(der)} bytes are more than the {MAX_DER} a CA reads")
+
+
+def _signature(parsed: x509.CertificateSigningRequest) -> Finding:
+    """RFC 2986 section 3: the signature proves possession of the private key."""
+    if _hash_name(parsed) not in {*SERVED_HASHES, ""}:
+        # cryptography calls every signature over SHA-1 wrong, which it need not be.
+        return Finding("signature", "fail", "not checked: over its hash it would prove nothing")
+    try:
+        valid = parsed.is_signature_valid
+    except UNREADABLE as error:
+        return Finding("signature", "fail", f"cannot be checked: {why(error)}")
+    if not valid:
+        return Finding("signature", "fail", "not made with the key in the request")
+    return Finding("signature", "ok", "made with the key in the request")
+
+
+def _key(parsed: x509.CertificateSigningRequest) -> Iterator[Finding]:
+    try:
+        key = keys.served(parsed.public_key())
+    except (*UNREADABLE, WeakKey) as error:
+        yield Finding("key", "fail", why(error))
+        return
+    yield Finding("key", "ok", keys.type_name(key))
+    if keys.spki(key) not in parsed.tbs_certrequest_bytes:
+        # Read all the same; peers that follow RFC 5480 section 2.1.1 refuse it.
+        yield Finding("key", "warn", "its curve or algorithm is not written as RFC 5480 says")
+
+
+def _hash(parsed: x509.CertificateSigningRequest) -> Finding:
+    name = _hash_name(parsed)
+    if name in SERVED_HASHES:
+        return Finding("hash", "ok", str(name))
+    shown = signature_name(parsed.signature_algorithm_oid)
+    return Finding("hash", "fail", f"{shown} is not served; use SHA-256")
+
+
+def _hash_name(parsed: x509.CertificateSigningRequest) -> str | None:
+    """Return the hash under the signature; empty where it has none of its own, None if unknown."""
+    try:
+        algorithm = parsed.signature_hash_algorithm
+    except UNREADABLE:
+        return None
+    return algorithm.name if algorithm else ""
+
+
+def _names(parsed: x509.CertificateSigningRequest) -> Iterator[Finding]:
+    try:
+        subject = parsed.subject
+    except UNREADABLE as error:
+        yield Finding("subject", "fail", f"cannot be read: {why(error)}")
+        return
+    extensions = _requested(parsed)
+    sans = [
+        s for e in extensions if isinstance(e.value, x509.SubjectAlternativeName) for s in e.value
+    ]
+    yield _subject(subject, sans)
+    yield from _sans(sans)
+    yield _identity(subject, extensions)
+
+
+def _subject(subject: x509.Name, sans: list[x509.GeneralName]) -> Finding:
+    if list(subject):
+        return Finding("subject", "ok", show_name(subject))
+    if sans:
+        return Finding("subject", "warn", "empty: only the alternative names say who this is")
+    return Finding("subject", "fail", "empty, and there is no alternative name: it names nobody")
+
+
+def _sans(sans: list[x509.GeneralName]) -> Iterator[Finding]:
+    if not sans:
+        yield Finding("san", "warn", "none: a peer that checks names or addresses finds none")
+    for name in sans:
+        shown = show_san(name)
+        if not isinstance(name, (x509.DNSName, x509.IPAddress)):
+            yield Finding("san", "warn", f"{shown} is of a kind that a CA leaves out")
+        elif shown.startswith("dns:*"):
+            yield Finding("san", "fail", f"{shown} is a wildcard, which no endpoint gets")
+        else:
+            yield Finding("san", "ok", shown)
+
+
+def _identity(subject: x509.Name, extensions: list[x509.Extension[x509.ExtensionType]]) -> Finding:
+    directory = [e for e in extensions if e.oid == SUBJECT_DIRECTORY_ATTRIBUTES]
+    found = identity_of(subject, directory[0].value.public_bytes() if directory else None)
+    if not found:
+        return Finding("identity", "warn", "no Vendor ID, serial number or MAC address is found")
+    return Finding("identity", "ok", f"{found}, as it claims; a CSR cannot prove it")
+
+
+def _attributes(parsed: x509.CertificateSigningRequest) -> Iterator[Finding]:
+    try:
+        found = Counter(attribute.oid for attribute in parsed.attributes)
+    except UNREADABLE as error:
+        yield Finding("attributes", "fail", f"cannot be read: {why(error)}")
+        return
+    for oid, count in found.items():
+        name = oid.dotted_string
+        if count > 1:
+            yield Finding("attributes", "fail", f"{name} is there {count} times")
+        if oid == AttributeOID.CHALLENGE_PASSWORD:
+            yield Finding("attributes", "warn", _CHALLENGE)
+        elif oid not in EXTENSION_REQUESTS:
+            yield Finding("attributes", "warn", f"{name} is not known, and not looked at")
+    if found.keys() <= EXTENSION_REQUESTS and found.total() <= 1:
+        yield Finding("attributes", "ok", "nothing but requested extensions" if found else "none")
+
+
+_CHALLENGE = (
+    "a challengePassword is there: in EST it ties the request to one TLS connection"
+    " (RFC 7030 section 3.5)"
+)
+
+
+def _extensions(parsed: x509.CertificateSigningRequest) -> Iterator[Finding]:
+    try:
+        extensions = list(parsed.extensions)
+    except UNREADABLE as error:
+        yield Finding("extensions", "fail", f"cannot be read: {why(error)}")
+        return
+    objections = [finding for e in extensions for finding in _objections(e)]
+    yield from objections
+    if not objections:
+        yield Finding("extensions", "ok", "nothing that a CA does not grant")
+
+
+def _objections(extension: x509.Extension[x509.ExtensionType]) -> Iterator[Finding]:
+    match extension.value:
+        case x509.BasicConstraints(ca=True):
+            yield Finding("extensions", "fail", "asks for a CA certificate")
+        case x509.KeyUsage() as usage if usage.key_cert_sign or usage.crl_sign:
+            asked = ", ".join(key_usages(usage))
+            yield Finding("extensions", "fail", f"asks for the right to sign: {asked}")
+        case x509.ExtendedKeyUsage() as usages:
+            for oid in usages:
+                if oid not in _GRANTED_USAGES:
+                    name = extended_key_usage(oid)
+                    yield Finding("extensions", "fail", f"asks for the usage {name}")
+    if extension.oid not in _READ_EXTENSIONS:
+        name = extension_name(extension.oid)
+        yield Finding("extensions", "warn", f"asks for {name}, which a CA leaves out")
+
+
+def _requested(
+    parsed: x509.CertificateSigningRequest,
+) -> list[x509.Extension[x509.ExtensionType]]:
+    """Return the requested extensions, none where `_extensions` says they cannot be read."""
+    try:
+        return list(parsed.extensions)
+    except UNREADABLE:
+        return []

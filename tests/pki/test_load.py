@@ -1,0 +1,213 @@
+"""Files as people have them: every good form is read, and every mistake is named with a hint."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    pkcs7,
+    pkcs12,
+)
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cipsec.errors import Malformed
+from cipsec.pki import keys, load
+from tests.support import der, programs
+
+CERTIFICATE = x509.load_der_x509_certificate(der.certificate())
+OTHER = x509.load_der_x509_certificate(der.certificate(serial=b"\x06"))
+REQUEST = der.request()
+KEY = keys.generate(keys.KeyType.EC_P256)
+DER = CERTIFICATE.public_bytes(Encoding.DER)
+PEM = CERTIFICATE.public_bytes(Encoding.PEM)
+BOTH = pkcs7.serialize_certificates([CERTIFICATE, OTHER], Encoding.DER)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        PEM,
+        DER,
+        DER + b"\n",
+        base64.b64encode(DER),
+        b"\xef\xbb\xbf" + PEM,
+        b"Certificate:\n    Data:\n" + PEM.replace(b"\n", b"\r\n"),
+        der.pem("X509 CERTIFICATE", DER),
+    ],
+    ids=["pem", "der", "der and a line feed", "base64", "byte order mark", "text before", "x509"],
+)
+def test_every_form_of_a_certificate_is_read(data: bytes) -> None:
+    """Whatever program wrote it."""
+    assert load.certificates(data, "x.pem") == [CERTIFICATE]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        PEM + OTHER.public_bytes(Encoding.PEM),
+        DER + OTHER.public_bytes(Encoding.DER),
+        BOTH,
+        base64.encodebytes(BOTH),
+        der.pem("PKCS7", BOTH),
+        der.pem("CMS", BOTH),
+    ],
+    ids=["pem", "der", "pkcs7", "base64 of /cacerts", "armoured", "cms"],
+)
+def test_all_certificates_of_a_file_are_read(data: bytes) -> None:
+    """Never silently the first."""
+    assert set(load.certificates(data, "x.pem")) == {CERTIFICATE, OTHER}
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        REQUEST,
+        base64.b64encode(REQUEST),
+        base64.encodebytes(REQUEST),
+        der.pem("CERTIFICATE REQUEST", REQUEST),
+        der.pem("NEW CERTIFICATE REQUEST", REQUEST),
+        PEM + der.pem("CERTIFICATE REQUEST", REQUEST),
+    ],
+    ids=["der", "base64", "lines", "pem", "old pem", "beside a certificate"],
+)
+def test_every_form_of_a_request_is_read(data: bytes) -> None:
+    """Base64 without armour too, as EST carries it."""
+    assert load.request(data, "x.csr") == REQUEST
+
+
+def test_two_requests_are_one_too_many() -> None:
+    """Which of them is meant cannot be told."""
+    with pytest.raises(Malformed, match=r"x\.csr holds 2 certificate signing requests"):
+        load.request(der.pem("CERTIFICATE REQUEST", REQUEST) * 2, "x.csr")
+
+
+@pytest.mark.parametrize(
+    ("data", "message", "hint"),
+    [
+        (b"", "x.pem is empty", None),
+        (b" \n", "x.pem is empty", None),
+        (b"\xff\xfe" + PEM.decode().encode("utf-16-le"), "x.pem is UTF-16 text", "iconv"),
+        (PEM.decode().encode("utf-16-be"), "x.pem is UTF-16 text", "iconv"),
+        (b"<!DOCTYPE html><title>Log in</title>", "x.pem is HTML or XML", "head x.pem"),
+        (b'{"error": 401}', "x.pem is neither PEM, DER, PKCS#7 nor base64", "file x.pem"),
+        (b"\x00\x01\x02", "x.pem is neither PEM", "file x.pem"),
+        (PEM[:-20], "x.pem is cut off", "copy it whole"),
+        (PEM[:100] + PEM, "x.pem is cut off", "copy it whole"),
+        (DER[:-20], "x.pem is cut off", "file x.pem"),
+        (b"\x30\x03\x02\x01\x05", "neither a certificate nor a request", "file x.pem"),
+        (keys.to_pem(KEY), "no certificate in x.pem, only: private key", "csr create --key x.pem"),
+        (keys.to_pem(KEY, "secret"), "only: private key", "csr create --key x.pem"),
+        (der.pem("EC PRIVATE KEY", b"0"), "only: private key", "csr create --key x.pem"),
+        (keys.spki(KEY.public_key()), "only: public key", "file x.pem"),
+        (der.pem("EC PARAMETERS", b"0"), "only: ec parameters", "file x.pem"),
+        (REQUEST, "only: certificate signing request", "cipsec csr show x.pem"),
+        (der.pem("TRUSTED CERTIFICATE", DER), "OpenSSL's trusted form", "openssl x509 -in x.pem"),
+        (
+            der.pem("CERTIFICATE", DER[:-1] + b"\0\0"),
+            "object 1 (certificate) in x.pem is damaged: its DER does not decode",
+            None,
+        ),
+        (der.pem("CERTIFICATE", der.certificate(version=6)), "not a valid X509 version", None),
+        (PEM.replace(b"M", b"*"), "in x.pem is damaged: this is not base64", None),
+        (PEM * 1001, "x.pem holds more than 1000 objects", "file x.pem"),
+        (DER * 1001, "x.pem holds more than 1000 objects", "file x.pem"),
+    ],
+)
+def test_every_mistake_is_named(data: bytes, message: str, hint: str | None) -> None:
+    """One line, and where something can be typed, what."""
+    with pytest.raises(Malformed) as caught:
+        load.certificates(data, "x.pem")
+    assert message in caught.value.message
+    assert "\n" not in caught.value.message
+    assert hint is None or hint in (caught.value.hint or "")
+
+
+def test_a_private_key_in_der_is_recognised_encrypted_or_not() -> None:
+    """Neither asks for a passphrase."""
+    plain, locked = (
+        base64.b64decode(b"".join(keys.to_pem(KEY, word).splitlines()[1:-1]))
+        for word in (None, "secret")
+    )
+    for data in (plain, locked):
+        with pytest.raises(Malformed, match="only: private key"):
+            load.request(data, "x.der")
+
+
+def test_pkcs12_is_recognised() -> None:
+    """What Windows exports."""
+    locked = BestAvailableEncryption(b"x")
+    data = pkcs12.serialize_key_and_certificates(b"x", KEY, None, [CERTIFICATE], locked)
+    with pytest.raises(Malformed, match="only: PKCS#12") as caught:
+        load.certificates(data, "x.pfx")
+    assert caught.value.hint == "openssl pkcs12 -in x.pfx -nokeys -out FILE"
+
+
+def test_a_crl_is_recognised() -> None:
+    """It looks much like a certificate."""
+    now = datetime.now(UTC)
+    builder = x509.CertificateRevocationListBuilder(CERTIFICATE.subject, now, now + timedelta(1))
+    data = builder.sign(KEY, keys.signing_hash(KEY)).public_bytes(Encoding.DER)
+    with pytest.raises(Malformed, match="only: CRL"):
+        load.certificates(data, "x.crl")
+
+
+def test_hints_can_be_typed() -> None:
+    """A path with a space is quoted, and stdin is typed as `-`."""
+    for source, typed in (("my file", "'my file'"), (load.STDIN, "-")):
+        with pytest.raises(Malformed) as caught:
+            load.certificates(REQUEST, source)
+        assert caught.value.hint == f"cipsec csr show {typed}"
+
+
+def test_what_else_a_file_holds_is_known() -> None:
+    """Certificates beside a key are read, and the key is not passed over."""
+    found = load.contents(PEM + keys.to_pem(KEY), "x.pem")
+    assert (found.certificates, found.others) == ((CERTIFICATE,), ("private key",))
+
+
+@pytest.mark.programs
+def test_openssl_forms_are_read(tmp_path: Path) -> None:
+    """PKCS#7 in both encodings, and a CSR with its text before it."""
+    programs.need("openssl")
+    chain = tmp_path / "chain.pem"
+    chain.write_bytes(PEM + OTHER.public_bytes(Encoding.PEM))
+    for form in ("PEM", "DER"):
+        command = ("openssl", "crl2pkcs7", "-nocrl", "-certfile", chain, "-outform", form)
+        assert len(load.certificates(programs.run(*command).stdout, "x.p7b")) == 2
+    text = ("openssl", "req", "-inform", "DER", "-text")
+    assert load.request(programs.run(*text, stdin=REQUEST).stdout, "x.csr") == REQUEST
+
+
+@pytest.mark.filterwarnings("ignore:PKCS#7 certificates could not be parsed as DER:UserWarning")
+def test_pkcs7_in_ber_is_read() -> None:
+    """BouncyCastle writes indefinite lengths."""
+    content = BOTH[4:]
+    assert BOTH[:2] == b"\x30\x82"
+    assert len(load.certificates(b"\x30\x80" + content + b"\0\0", "x.p7b")) == 2
+
+
+_FORMS = (PEM, DER, BOTH, der.pem("PKCS7", BOTH), REQUEST, keys.to_pem(KEY))
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@given(st.sampled_from(_FORMS), st.integers(0, 2000), st.binary(max_size=4))
+def test_mutated_files_never_break_the_reader(form: bytes, at: int, inserted: bytes) -> None:
+    """Contents, or one line."""
+    with contextlib.suppress(Malformed):
+        load.contents(form[:at] + inserted + form[at + len(inserted) :], "x")
+
+
+@given(st.binary(max_size=300))
+def test_any_bytes_never_break_the_reader(data: bytes) -> None:
+    """Also such that begin as DER or as PEM do."""
+    for begin in (b"", b"\x30", b"\x30\x82", b"-----BEGIN CERTIFICATE-----"):
+        with contextlib.suppress(Malformed):
+            load.contents(begin + data, "x")
