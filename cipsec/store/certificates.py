@@ -1,0 +1,96 @@
+"""The certificates that were issued: one row each, written once."""
+
+from __future__ import annotations
+
+import operator
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from datetime import datetime
+
+
+@dataclass(frozen=True, slots=True)
+class CertificateRow:
+    """One certificate and why it was issued; times in seconds since 1970."""
+
+    serial: str
+    enrollment: str
+    kind: str
+    subject: str
+    device: str | None
+    mac: str | None
+    not_before: int
+    not_after: int
+    issued_at: int
+    rule: str
+    reason: str
+    proved: str
+    der: bytes
+
+    def status(self, now: datetime) -> str:
+        """Return `valid`, `expired`, or `not yet valid` where a clock was ahead."""
+        if self.not_before > now.timestamp():
+            return "not yet valid"
+        return "expired" if self.not_after < now.timestamp() else "valid"
+
+
+# Not dataclasses.astuple, which copies every value: 10 us a row.
+_values = operator.attrgetter(*(field.name for field in fields(CertificateRow)))
+_COLUMNS = ", ".join(field.name for field in fields(CertificateRow))
+_INSERT = (
+    f"INSERT INTO certificates ({_COLUMNS}) VALUES ({', '.join('?' * len(fields(CertificateRow)))})"  # noqa: S608  # names from the class above
+)
+_SELECT = f"SELECT {_COLUMNS} FROM certificates"  # noqa: S608  # likewise
+
+
+def insert(db: sqlite3.Connection, row: CertificateRow) -> None:
+    """Record a certificate; raise sqlite3.IntegrityError when its serial number is taken."""
+    db.execute(_INSERT, _values(row))
+
+
+def by_serial(db: sqlite3.Connection, serial: str) -> CertificateRow | None:
+    """Return the certificate with this serial number in lower-case hex."""
+    return _one(db.execute(f"{_SELECT} WHERE serial = ?", (serial,)))
+
+
+def by_serial_prefix(db: sqlite3.Connection, prefix: str) -> list[CertificateRow]:
+    """Return up to two certificates whose serial number begins so; a second means ambiguous."""
+    found = db.execute(
+        f"{_SELECT} WHERE serial >= ? AND serial < ? LIMIT 2", (prefix, prefix + "g")
+    )
+    return [_row(row) for row in found]
+
+
+def latest_for_enrollment(
+    db: sqlite3.Connection, enrollment: str, *, since: int
+) -> CertificateRow | None:
+    """Return the newest certificate issued for exactly this enrollment at `since` or later."""
+    return _one(
+        db.execute(
+            f"{_SELECT} WHERE enrollment = ? AND issued_at >= ? ORDER BY serial DESC LIMIT 1",
+            (enrollment, since),
+        )
+    )
+
+
+def listed(db: sqlite3.Connection, *, device: str | None = None) -> Iterator[CertificateRow]:
+    """Yield the certificates, oldest first; with `device` only those of that device."""
+    if device:
+        rows = db.execute(f"{_SELECT} WHERE device = ? ORDER BY serial", (device,))
+    else:
+        rows = db.execute(f"{_SELECT} ORDER BY serial")
+    return map(_row, rows)
+
+
+def count(db: sqlite3.Connection) -> int:
+    """Return how many certificates were issued."""
+    return int(db.execute("SELECT count(*) FROM certificates").fetchone()[0])
+
+
+def _one(cursor: sqlite3.Cursor) -> CertificateRow | None:
+    row = cursor.fetchone()
+    return _row(row) if row else None
+
+
+def _row(row: sqlite3.Row) -> CertificateRow:
+    return CertificateRow(*row)

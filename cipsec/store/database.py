@@ -1,0 +1,206 @@
+"""The SQLite file: opened, created, read, and written in durable transactions.
+
+WAL with `synchronous=FULL`: a commit that returned survives a power cut. What is written is left
+to the callers, who pass a function over the connection.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TypeVar
+
+from cipsec.errors import AlreadyExists, StoreFailed
+from cipsec.files import reason
+
+T = TypeVar("T")
+Work = Callable[[sqlite3.Connection], T]
+
+SCHEMA_VERSION = 1
+_BUSY_TIMEOUT_MS = 10_000  # another process commits in milliseconds; ten seconds means it hangs
+
+_SCHEMA = """
+CREATE TABLE certificates (
+    serial      TEXT PRIMARY KEY,        -- lower-case hex, ordered in time
+    enrollment  TEXT NOT NULL,           -- hash of key, names and who was authenticated
+    kind        TEXT NOT NULL,           -- endpoint, server
+    subject     TEXT NOT NULL,
+    device      TEXT,                    -- VENDOR:SERIAL
+    mac         TEXT,
+    not_before  INTEGER NOT NULL,        -- seconds since 1970, UTC, as are all times here
+    not_after   INTEGER NOT NULL,
+    issued_at   INTEGER NOT NULL,
+    rule        TEXT NOT NULL,
+    reason      TEXT NOT NULL,
+    proved      TEXT NOT NULL,
+    der         BLOB NOT NULL
+);
+CREATE INDEX certificates_enrollment ON certificates (enrollment);
+CREATE INDEX certificates_device ON certificates (device) WHERE device IS NOT NULL;
+
+CREATE TABLE requests (
+    id          TEXT PRIMARY KEY,
+    state       TEXT NOT NULL CHECK (state IN ('pending', 'approved', 'rejected', 'granted')),
+    subject     TEXT NOT NULL,
+    sans        TEXT NOT NULL,           -- JSON list
+    device      TEXT,
+    mac         TEXT,
+    proved      TEXT NOT NULL,
+    claimed     TEXT NOT NULL,
+    address     TEXT NOT NULL,
+    label       TEXT NOT NULL,
+    spki_sha256 TEXT NOT NULL,
+    rule        TEXT NOT NULL,
+    reason      TEXT NOT NULL,
+    first_seen  INTEGER NOT NULL,
+    last_seen   INTEGER NOT NULL,
+    polls       INTEGER NOT NULL,
+    decided_at  INTEGER,
+    decided_by  TEXT,
+    note        TEXT,
+    serial      TEXT,                    -- of the certificate granted
+    csr         BLOB NOT NULL
+);
+CREATE INDEX requests_state ON requests (state, first_seen);
+
+CREATE TABLE users (
+    name        TEXT PRIMARY KEY,
+    password    TEXT NOT NULL,           -- Argon2id in PHC format
+    created_at  INTEGER NOT NULL,
+    changed_at  INTEGER NOT NULL
+);
+
+CREATE TABLE events (
+    seq         INTEGER PRIMARY KEY AUTOINCREMENT,
+    at          INTEGER NOT NULL,
+    event       TEXT NOT NULL,
+    actor       TEXT NOT NULL,
+    address     TEXT,
+    request     TEXT,
+    serial      TEXT,
+    subject     TEXT,
+    device      TEXT,
+    rule        TEXT,
+    reason      TEXT
+);
+"""
+
+
+class Database:
+    """One SQLite file, with a connection for each thread that uses it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._local = threading.local()
+        self._opened: list[sqlite3.Connection] = []
+        self._lock = threading.Lock()
+
+    @classmethod
+    def create(cls, path: Path) -> Database:
+        """Make a new, empty store; raise AlreadyExists or StoreFailed."""
+        try:
+            path.touch(mode=0o600, exist_ok=False)
+        except FileExistsError:
+            raise AlreadyExists(f"{path} exists") from None
+        except OSError as error:
+            raise StoreFailed(f"{path} cannot be made: {reason(error)}") from None
+        database = cls(path)
+        with _translated():
+            connection = database.connection()
+            connection.execute("PRAGMA journal_mode=WAL")
+            connection.executescript(f"BEGIN;{_SCHEMA}PRAGMA user_version={SCHEMA_VERSION};COMMIT;")
+        return database
+
+    @classmethod
+    def open(cls, path: Path) -> Database:
+        """Open an existing store; raise StoreFailed when missing, damaged or of a newer schema."""
+        if not path.is_file():
+            raise StoreFailed(f"there is no store {path}")
+        database = cls(path)
+        try:
+            database._require_schema()
+        except StoreFailed:
+            database.close()
+            raise
+        return database
+
+    def _require_schema(self) -> None:
+        version = self.read(lambda db: db.execute("PRAGMA user_version").fetchone()[0])
+        if version != SCHEMA_VERSION:
+            raise StoreFailed(
+                f"{self.path} has schema {version}, this cipsec reads {SCHEMA_VERSION}",
+                hint="use the version of cipsec that made it",
+            )
+
+    def connection(self) -> sqlite3.Connection:
+        """Return this thread's connection, in autocommit."""
+        existing: sqlite3.Connection | None = getattr(self._local, "connection", None)
+        if existing is None:
+            existing = self._connect()
+            self._local.connection = existing
+        return existing
+
+    def _connect(self) -> sqlite3.Connection:
+        # check_same_thread is off only so that close() may close every thread's connection.
+        connection = sqlite3.connect(
+            self.path,
+            isolation_level=None,
+            timeout=_BUSY_TIMEOUT_MS / 1000,
+            check_same_thread=False,
+        )
+        with self._lock:
+            self._opened.append(connection)
+        connection.row_factory = sqlite3.Row
+        connection.execute("PRAGMA synchronous=FULL")
+        connection.execute("PRAGMA cache_size=-16384")  # KiB; keeps the upper index pages at hand
+        return connection
+
+    def read(self, work: Work[T]) -> T:
+        """Run `work` outside a transaction; raise StoreFailed."""
+        with _translated():
+            return work(self.connection())
+
+    def write(self, work: Work[T]) -> T:
+        """Run `work` in one durable transaction; raise StoreFailed, or what `work` raises."""
+        with _translated(), self.transaction() as connection:
+            return work(connection)
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """Yield the connection inside BEGIN IMMEDIATE; commit at the end, roll back on an error."""
+        connection = self.connection()
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield connection
+            connection.execute("COMMIT")
+        except BaseException:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
+
+    def close(self) -> None:
+        """Close every thread's connection; the object is of no use afterwards."""
+        with self._lock:
+            for connection in self._opened:
+                connection.close()
+            self._opened.clear()
+
+
+@contextlib.contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise failed(error) from error
+
+
+def failed(error: sqlite3.Error) -> StoreFailed:
+    """Return the package's error for one of SQLite's."""
+    text = str(error)
+    hint = "check free space and permissions of the CA folder"
+    if "malformed" in text or "not a database" in text:
+        hint = "restore the CA folder from a backup"
+    return StoreFailed(f"the store cannot be used: {text}", hint=hint)

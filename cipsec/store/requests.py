@@ -1,0 +1,134 @@
+"""The enrollments that an administrator is asked about: their rows and their four states.
+
+pending → approved → granted, or pending → rejected; a decision may be changed until it is granted.
+"""
+
+from __future__ import annotations
+
+import operator
+import sqlite3
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, fields
+from enum import StrEnum
+
+
+class State(StrEnum):
+    """What became of a request; `granted` once its certificate is recorded."""
+
+    PENDING = "pending"
+    APPROVED = "approved"
+    REJECTED = "rejected"
+    GRANTED = "granted"
+
+
+@dataclass(frozen=True, slots=True)
+class RequestRow:
+    """One request; `id` is the hash of key, names and who was authenticated; times since 1970."""
+
+    id: str
+    state: str
+    subject: str
+    sans: str
+    device: str | None
+    mac: str | None
+    proved: str
+    claimed: str
+    address: str
+    label: str
+    spki_sha256: str
+    rule: str
+    reason: str
+    first_seen: int
+    last_seen: int
+    polls: int
+    decided_at: int | None
+    decided_by: str | None
+    note: str | None
+    serial: str | None
+    csr: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Poll:
+    """That a request was asked about again: gathered in memory and written now and then."""
+
+    id: str
+    count: int
+    last_seen: int
+    address: str
+
+
+# Not dataclasses.astuple, which copies every value: 10 us a row.
+_values = operator.attrgetter(*(field.name for field in fields(RequestRow)))
+_COLUMNS = ", ".join(field.name for field in fields(RequestRow))
+_MARKS = ", ".join("?" * len(fields(RequestRow)))
+_SELECT = f"SELECT {_COLUMNS} FROM requests"  # noqa: S608  # names from the class above
+
+
+def insert(db: sqlite3.Connection, row: RequestRow) -> None:
+    """Record a new request; raise sqlite3.IntegrityError when the id is there."""
+    db.execute(f"INSERT INTO requests ({_COLUMNS}) VALUES ({_MARKS})", _values(row))  # noqa: S608
+
+
+def by_id(db: sqlite3.Connection, request: str) -> RequestRow | None:
+    """Return the request with this id."""
+    row = db.execute(f"{_SELECT} WHERE id = ?", (request,)).fetchone()
+    return RequestRow(*row) if row else None
+
+
+def by_prefix(db: sqlite3.Connection, prefix: str) -> list[RequestRow]:
+    """Return up to two requests whose id begins so; a second means that the prefix is ambiguous."""
+    rows = db.execute(f"{_SELECT} WHERE id >= ? AND id < ? LIMIT 2", (prefix, prefix + "g"))
+    return [RequestRow(*row) for row in rows]
+
+
+def listed(db: sqlite3.Connection, states: Iterable[State]) -> Iterator[RequestRow]:
+    """Yield the requests in these states, the longest waiting first."""
+    wanted = list(states)
+    marks = ", ".join("?" * len(wanted))
+    order = "ORDER BY first_seen, id"
+    rows = db.execute(f"{_SELECT} WHERE state IN ({marks}) {order}", wanted)
+    return (RequestRow(*row) for row in rows)
+
+
+def count_pending(db: sqlite3.Connection) -> int:
+    """Return how many requests wait for a decision."""
+    return int(db.execute("SELECT count(*) FROM requests WHERE state = 'pending'").fetchone()[0])
+
+
+def decide(
+    db: sqlite3.Connection, request: str, state: State, *, by: str, at: int, note: str | None
+) -> None:
+    """Record an administrator's decision."""
+    db.execute(
+        "UPDATE requests SET state = ?, decided_by = ?, decided_at = ?, note = ? WHERE id = ?",
+        (state, by, at, note, request),
+    )
+
+
+def grant(db: sqlite3.Connection, request: str, serial: str) -> None:
+    """Record that the certificate `serial` was issued for the request."""
+    db.execute("UPDATE requests SET state = 'granted', serial = ? WHERE id = ?", (serial, request))
+
+
+def reopen(db: sqlite3.Connection, request: str, *, at: int) -> bool:
+    """Make a granted request wait again: its certificate is due for renewal or gone.
+
+    Returns False when it is not granted (any more).
+    """
+    done = db.execute(
+        "UPDATE requests SET state = 'pending', first_seen = ?, last_seen = ?, polls = 0,"
+        " decided_at = NULL, decided_by = NULL, note = NULL, serial = NULL"
+        " WHERE id = ? AND state = 'granted'",
+        (at, at, request),
+    )
+    return done.rowcount == 1
+
+
+def record_polls(db: sqlite3.Connection, polls: Iterable[Poll]) -> None:
+    """Add the polls that were gathered to their requests."""
+    db.executemany(
+        "UPDATE requests SET polls = polls + ?, last_seen = max(last_seen, ?), address = ?"
+        " WHERE id = ?",
+        [(poll.count, poll.last_seen, poll.address, poll.id) for poll in polls],
+    )
