@@ -1,0 +1,1 @@
+"""The key: signs what it is told, decides nothing."""

@@ -1,0 +1,178 @@
+"""The certification authority: one key that signs what it is told and decides nothing."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.x509.oid import ExtensionOID, ObjectIdentifier
+
+from cipsec.ca.profile import Profile, kept
+from cipsec.ca.tbs import Encoder, Extension
+from cipsec.errors import LocalState, Malformed
+from cipsec.pki import keys
+from cipsec.pki.chain import directly_issued
+from cipsec.pki.csr import CertificateRequest
+from cipsec.pki.device import SUBJECT_DIRECTORY_ATTRIBUTES, mac_attributes
+from cipsec.pki.names import show_serial
+from cipsec.times import show_time
+
+_RANDOM_BITS = 80
+
+
+@dataclass(frozen=True, slots=True)
+class Issued:
+    """A certificate that was just signed; nobody has it until it is recorded."""
+
+    der: bytes
+    serial: str
+    sans: tuple[x509.GeneralName, ...]
+    not_before: datetime
+    not_after: datetime
+
+
+class Authority:
+    """A CA certificate and its key."""
+
+    def __init__(self, certificate: x509.Certificate, key: keys.PrivateKey) -> None:
+        if keys.spki(certificate.public_key()) != keys.spki(key.public_key()):
+            raise Malformed("the CA's key and certificate do not belong together")
+        self.certificate = certificate
+        self._encoder = Encoder(certificate.subject, key)
+        self._fixed = (_constraints(), _key_identifier(certificate))
+        self._life = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+
+    def signed(self, certificate: x509.Certificate) -> bool:
+        """Tell whether this CA's key made the certificate's signature."""
+        return directly_issued(certificate, self.certificate)
+
+    def issue(self, request: CertificateRequest, profile: Profile, *, now: datetime) -> Issued:
+        """Sign a certificate of this profile for the request's subject, key and names.
+
+        Raises LocalState when the CA's own certificate is not valid at `now`.
+        """
+        self._require_valid(now)
+        serial = new_serial(now)
+        sans = kept(request.sans)
+        period = profile.period(now, self._life[1])
+        der = self._encoder.certificate(
+            request.parsed,
+            serial=serial,
+            period=period,
+            extensions=self._extensions(request, profile, sans),
+        )
+        return Issued(der, show_serial(serial), sans, *period)
+
+    def _require_valid(self, now: datetime) -> None:
+        begin, end = self._life
+        if now >= end:
+            raise LocalState(f"the CA's own certificate expired at {show_time(end)}")
+        if now < begin:
+            raise LocalState(
+                f"the CA's own certificate is valid only from {show_time(begin)}",
+                hint="check this machine's clock with: date -u",
+            )
+
+    def _extensions(
+        self, request: CertificateRequest, profile: Profile, sans: Sequence[x509.GeneralName]
+    ) -> list[Extension]:
+        constraints, authority = self._fixed
+        extensions = [constraints, _usage(request.public_key), _extended_usage(profile.usages)]
+        if sans:
+            # Critical where the subject is empty: RFC 5280 section 4.2.1.6.
+            value = x509.SubjectAlternativeName(sans)
+            extensions.append(_encode(value, critical=not list(request.subject)))
+        extensions += [_subject_identifier(request.spki), authority]
+        mac = request.identity.mac
+        if mac and request.extension(SUBJECT_DIRECTORY_ATTRIBUTES):
+            # RFC 9908 section 3.3: the MAC address comes back where it was given; nothing else
+            # that the applicant put there does.
+            oid = SUBJECT_DIRECTORY_ATTRIBUTES
+            extensions.append(Extension(oid=oid, critical=False, value=mac_attributes(mac)))
+        return extensions
+
+
+def new_serial(now: datetime) -> int:
+    """Return a serial number: milliseconds since 1970 in 48 bits, then 80 random bits.
+
+    Ordered in time, so that the store's unique index only grows at its end.
+    """
+    return int(now.timestamp() * 1000) << _RANDOM_BITS | secrets.randbits(_RANDOM_BITS)
+
+
+def self_signed(
+    subject: x509.Name, key: keys.PrivateKey, *, now: datetime, validity: timedelta
+) -> x509.Certificate:
+    """Make a root certificate that issues end-entity certificates only (pathlen 0)."""
+    public = key.public_key()
+    start = now.replace(microsecond=0)
+    return (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(subject)
+        .public_key(public)
+        .serial_number(new_serial(now))
+        .not_valid_before(start - timedelta(hours=24))
+        .not_valid_after(start + validity)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(_key_usage(signs_certificates=True), critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
+        .sign(key, keys.signing_hash(key))
+    )
+
+
+def _key_usage(*, signs_certificates: bool = False, enciphers: bool = False) -> x509.KeyUsage:
+    return x509.KeyUsage(
+        digital_signature=not signs_certificates,
+        content_commitment=False,
+        key_encipherment=enciphers,
+        data_encipherment=False,
+        key_agreement=False,
+        key_cert_sign=signs_certificates,
+        crl_sign=signs_certificates,
+        encipher_only=False,
+        decipher_only=False,
+    )
+
+
+def _encode(value: x509.ExtensionType, *, critical: bool) -> Extension:
+    return Extension(oid=value.oid, critical=critical, value=value.public_bytes())
+
+
+def _constraints() -> Extension:
+    return _encode(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+
+
+def _key_identifier(certificate: x509.Certificate) -> Extension:
+    """Return the AuthorityKeyIdentifier that points at the CA's certificate."""
+    own = certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
+    value = x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(own)
+    return _encode(value, critical=False)
+
+
+_EC_USAGE = _encode(_key_usage(), critical=True)
+_RSA_USAGE = _encode(_key_usage(enciphers=True), critical=True)
+
+
+def _usage(key: keys.PublicKey) -> Extension:
+    return _RSA_USAGE if isinstance(key, rsa.RSAPublicKey) else _EC_USAGE
+
+
+@functools.cache
+def _extended_usage(usages: tuple[ObjectIdentifier, ...]) -> Extension:
+    return _encode(x509.ExtendedKeyUsage(usages), critical=False)
+
+
+def _subject_identifier(spki: bytes) -> Extension:
+    """RFC 7093 section 2 method 4: the leftmost 160 bits of the SHA-256 of the whole SPKI."""
+    digest = hashlib.sha256(spki).digest()[:20]
+    # OCTET STRING of 20 bytes, by hand: two bytes in front.
+    return Extension(
+        oid=ExtensionOID.SUBJECT_KEY_IDENTIFIER, critical=False, value=b"\x04\x14" + digest
+    )

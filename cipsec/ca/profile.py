@@ -1,0 +1,56 @@
+"""What a certificate holds, whoever applies: usages, validity, kinds of alternative names."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from cryptography import x509
+from cryptography.x509.oid import ExtendedKeyUsageOID, ObjectIdentifier
+
+CMC_RA = ObjectIdentifier("1.3.6.1.5.5.7.3.28")  # id-kp-cmcRA, RFC 6402 section 2.10
+
+ENDPOINT = "endpoint"
+SERVER = "server"
+
+_KEPT: frozenset[type[x509.GeneralName]] = frozenset({x509.DNSName, x509.IPAddress})
+
+
+def kept(sans: Sequence[x509.GeneralName]) -> tuple[x509.GeneralName, ...]:
+    """Return the alternative names that a certificate takes over from its request."""
+    return tuple(name for name in sans if type(name) in _KEPT)
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """A kind of certificate: `validity` from now on, `backdate` before now.
+
+    Back-dating serves devices whose clock is behind.
+    """
+
+    kind: str
+    usages: tuple[ObjectIdentifier, ...]
+    validity: timedelta
+    backdate: timedelta = timedelta(hours=24)
+
+    def period(self, now: datetime, end_of_ca: datetime) -> tuple[datetime, datetime]:
+        """Return notBefore and notAfter, whole seconds, never beyond the CA's own end."""
+        start = now.replace(microsecond=0)
+        return start - self.backdate, min(start + self.validity, end_of_ca)
+
+
+def endpoint(validity: timedelta, backdate: timedelta) -> Profile:
+    """Return the profile of a CIP endpoint: target and originator, hence server and client."""
+    usages = (ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH)
+    return Profile(ENDPOINT, usages, validity, backdate)
+
+
+def est_server(backdate: timedelta) -> Profile:
+    """Return the profile of the EST server's own TLS certificate.
+
+    id-kp-cmcRA lets a client with an explicit trust anchor accept the server under whatever name or
+    address it reached it by (RFC 7030 section 3.6.1).
+    """
+    usages = (ExtendedKeyUsageOID.SERVER_AUTH, CMC_RA)
+    return Profile(SERVER, usages, timedelta(days=397), backdate)

@@ -1,0 +1,147 @@
+"""The CA's folder: what lies in it, how it is made whole, how it is opened."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from cipsec import files
+from cipsec.ca.authority import Authority, self_signed
+from cipsec.errors import AlreadyExists, LocalState, Malformed, NotFound
+from cipsec.pki import keys
+from cipsec.ra import config, templates
+from cipsec.store.database import Database
+
+
+@dataclass(frozen=True, slots=True)
+class CaFolder:
+    """A CA's folder; every path in it is named here and nowhere else."""
+
+    path: Path
+
+    @property
+    def config_file(self) -> Path:
+        """ca.toml: names, validity and rules, for people to edit."""
+        return self.path / "ca.toml"
+
+    @property
+    def certificate_file(self) -> Path:
+        """The CA's certificate, which endpoints are to trust."""
+        return self.path / "ca.pem"
+
+    @property
+    def key_file(self) -> Path:
+        """The CA's private key, mode 0600."""
+        return self.path / "ca.key"
+
+    @property
+    def server_certificate_file(self) -> Path:
+        """The EST server's own certificate."""
+        return self.path / "server.pem"
+
+    @property
+    def server_key_file(self) -> Path:
+        """The EST server's own private key, mode 0600."""
+        return self.path / "server.key"
+
+    @property
+    def store_file(self) -> Path:
+        """The store: certificates, requests, users, events."""
+        return self.path / "store.sqlite3"
+
+    @property
+    def lock_file(self) -> Path:
+        """Held by the one server that runs on this folder."""
+        return self.path / "serve.lock"
+
+    def certificate(self) -> x509.Certificate:
+        """Return the CA's certificate; raise Malformed."""
+        try:
+            return x509.load_pem_x509_certificate(files.read(self.certificate_file))
+        except ValueError:
+            raise Malformed(f"{self.certificate_file} holds no certificate") from None
+
+    def is_encrypted(self) -> bool:
+        """Tell whether the CA's key needs a passphrase."""
+        return keys.is_encrypted(files.read(self.key_file))
+
+    def authority(self, passphrase: str | None) -> Authority:
+        """Return the CA with its key; raise Locked when the passphrase does not open it."""
+        return Authority(self.certificate(), keys.from_pem(files.read(self.key_file), passphrase))
+
+    def configuration(self) -> config.Config:
+        """Return what ca.toml says; raise Malformed."""
+        return config.load(self.config_file)
+
+    def store(self) -> Database:
+        """Open the store; raise StoreFailed."""
+        return Database.open(self.store_file)
+
+
+def open_folder(path: Path | None) -> CaFolder:
+    """Return the CA folder at `path`, or at the default place; raise NotFound or LocalState."""
+    folder = CaFolder((path or files.default_ca()).absolute())
+    try:
+        is_there = folder.certificate_file.is_file()
+    except OSError as error:
+        raise LocalState(f"{folder.path} cannot be used: {files.reason(error)}") from None
+    if not is_there:
+        raise NotFound(
+            f"there is no CA in {folder.path}",
+            hint="make one with: cipsec ca init, or name its folder with --ca-dir",
+        )
+    return folder
+
+
+def free_folder(path: Path | None) -> CaFolder:
+    """Return the folder at `path`, or at the default place, for a new CA; raise AlreadyExists."""
+    folder = CaFolder((path or files.default_ca()).absolute())
+    try:
+        files.require_free(folder.path)
+    except AlreadyExists as error:
+        hint = f"use it with --ca-dir {folder.path}, or name another folder"
+        raise AlreadyExists(error.message, hint=hint) from None
+    return folder
+
+
+def create(
+    path: Path | None,
+    *,
+    name: str,
+    subject: x509.Name,
+    key_type: keys.KeyType,
+    validity: timedelta,
+    passphrase: str | None,
+    hosts: list[str],
+    policy: str,
+    now: datetime,
+) -> CaFolder:
+    """Make a CA folder whole, or nothing; raise AlreadyExists when there is something."""
+    folder = free_folder(path)
+    text = templates.ca_toml(name, hosts=hosts, policy=policy).encode()
+    config.parse(text)  # what people are handed has passed the check it will meet
+    key = keys.generate(key_type)
+    certificate = self_signed(subject, key, now=now, validity=validity)
+    with files.new_directory(folder.path) as draft:
+        _fill(CaFolder(draft), text, keys.to_pem(key, passphrase), certificate)
+    return folder
+
+
+def _fill(draft: CaFolder, text: bytes, key: bytes, certificate: x509.Certificate) -> None:
+    files.create(draft.key_file, key)
+    pem = certificate.public_bytes(Encoding.PEM)
+    files.create(draft.certificate_file, pem, mode=files.PUBLIC)
+    files.create(draft.config_file, text, mode=files.PUBLIC)
+    for name in ("allowlists", "vendors"):
+        (draft.path / name).mkdir()
+    Database.create(draft.store_file).close()
+
+
+def fingerprint(certificate: x509.Certificate) -> str:
+    """Return the SHA-256 of a certificate in lower-case hex: what people compare."""
+    return certificate.fingerprint(hashes.SHA256()).hex()
