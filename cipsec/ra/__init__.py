@@ -1,0 +1,1 @@
+"""The registration authority: who may have a certificate, and why."""

@@ -1,0 +1,84 @@
+"""An operator signs by hand: no rule is asked, what no rule can allow stays refused.
+
+Reading the CSR and writing the certificate out are left to the caller.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from cipsec.ca import profile
+from cipsec.ca.authority import Authority
+from cipsec.errors import LocalState, Rejected
+from cipsec.pki.csr import CertificateRequest
+from cipsec.ra import objections, record
+from cipsec.ra.config import Config
+from cipsec.ra.enrollment import Enrollment, enrollment_id
+from cipsec.ra.evidence import NOTHING, gather
+from cipsec.ra.judge import Case
+from cipsec.ra.policy import BY_HAND, Decision, Outcome
+from cipsec.store import certificates, events
+from cipsec.store.certificates import CertificateRow
+from cipsec.times import show_time
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What an operator orders: a certificate for `request`, for `validity` from `now` on."""
+
+    request: CertificateRequest
+    by: str
+    note: str | None
+    validity: timedelta
+    config: Config
+    now: datetime
+
+    @property
+    def profile(self) -> profile.Profile:
+        """Return what the certificate is to hold."""
+        return profile.endpoint(self.validity, self.config.certificate.backdate)
+
+    def case(self) -> Case:
+        """Return the order as the record keeps it.
+
+        Its id is never that of a request by EST: a device that asks is not answered with it.
+        """
+        enrollment = Enrollment(
+            request=self.request,
+            chain=(),
+            login=None,
+            label="",
+            renewal=False,
+            address="",
+            bindings=tuple,
+        )
+        evidence = gather(self.request, NOTHING, user=None, label="", renewal=False)
+        reason = f"signed by {self.by}" + (f": {self.note}" if self.note else "")
+        decision = Decision(Outcome.GRANT, BY_HAND, reason, ())
+        identifier = enrollment_id(self.request, f"{BY_HAND}:{self.by}")
+        return Case(identifier, enrollment, evidence, decision, self.config, self.now)
+
+
+def check(order: Order, own_names: frozenset[str], end_of_ca: datetime) -> None:
+    """Raise Rejected for what no endpoint gets, LocalState when the CA itself has expired."""
+    objection = objections.to_request(order.request, own_names)
+    if objection:
+        raise Rejected(objection, hint="make another request: cipsec csr create")
+    if end_of_ca <= order.now:
+        raise LocalState(f"the CA's own certificate expired at {show_time(end_of_ca)}")
+
+
+def sign(order: Order, authority: Authority, own_names: frozenset[str]) -> CertificateRow:
+    """Return a certificate that is signed and not yet recorded; raise as `check` does."""
+    check(order, own_names, authority.certificate.not_valid_after_utc)
+    issued = authority.issue(order.request, order.profile, now=order.now)
+    return record.certificate_row(order.case(), issued, order.profile.kind)
+
+
+def keep(db: sqlite3.Connection, order: Order, row: CertificateRow) -> None:
+    """Record certificate and event, inside the caller's transaction."""
+    certificates.insert(db, row)
+    event = record.event(order.case(), "granted", row.reason, actor=order.by, serial=row.serial)
+    events.append(db, event)

@@ -1,0 +1,54 @@
+"""How often waiting devices ask: counted in memory, written now and then, paced by Retry-After."""
+
+from __future__ import annotations
+
+import random
+
+from cipsec.errors import StoreFailed
+from cipsec.store import requests
+from cipsec.store.database import Database
+from cipsec.store.requests import Poll
+from cipsec.store.writer import Writer
+
+_POLLS_PER_SECOND = 50  # all waiting devices together, at most: a few percent of one core
+_LONGEST_SECONDS = 600
+_PATIENT_SECONDS = 60  # what a device that waited for long is told, while few wait
+_JITTER = 0.2
+
+
+class Polls:
+    """Counts polls and says when to ask again."""
+
+    def __init__(self, database: Database, writer: Writer) -> None:
+        self._database = database
+        self._writer = writer
+        self._counted: dict[str, Poll] = {}
+        self._pending = database.read(requests.count_pending)
+
+    def admit(self, most: int) -> None:
+        """Make room for one more waiting request; raise StoreFailed when `most` wait already."""
+        if self._pending >= most:
+            raise StoreFailed(f"{self._pending} requests wait already")
+        self._pending += 1
+
+    def count(self, request: str, at: int, address: str) -> None:
+        """Count one poll of a waiting request."""
+        earlier = self._counted.get(request)
+        self._counted[request] = Poll(request, (earlier.count if earlier else 0) + 1, at, address)
+
+    def retry_after(self, least: int, *, waited: int) -> int:
+        """Return the seconds until the next poll: few for who just came, more under load.
+
+        Whole seconds and never a date: libest and strongSwan read nothing else.
+        """
+        patience = min(_PATIENT_SECONDS, max(0, waited) // 10)
+        seconds = max(least, patience, self._pending // _POLLS_PER_SECOND)
+        jitter = random.uniform(0, _JITTER * seconds)  # noqa: S311  # spreads load, no secret
+        return min(_LONGEST_SECONDS, seconds + round(jitter))
+
+    async def flush(self) -> None:
+        """Write what was counted; raise StoreFailed."""
+        counted, self._counted = list(self._counted.values()), {}
+        if counted:
+            await self._writer.write(lambda db: requests.record_polls(db, counted))
+        self._pending = self._database.read(requests.count_pending)

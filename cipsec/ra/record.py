@@ -1,0 +1,81 @@
+"""What is written down of a case: rows and events; when and where is left to who acts on it."""
+
+from __future__ import annotations
+
+import json
+
+from cipsec.ca.authority import Issued
+from cipsec.pki import keys, names
+from cipsec.ra.judge import Case
+from cipsec.store.certificates import CertificateRow
+from cipsec.store.events import Event
+from cipsec.store.requests import RequestRow, State
+
+
+def certificate_row(case: Case, issued: Issued, kind: str) -> CertificateRow:
+    """Return the row of a certificate that was issued for the case."""
+    identity = case.evidence.identity
+    return CertificateRow(
+        serial=issued.serial,
+        enrollment=case.id,
+        kind=kind,
+        subject=names.show_name(case.enrollment.request.subject),
+        device=str(identity.device) if identity.device else None,
+        mac=str(identity.mac) if identity.mac else None,
+        not_before=int(issued.not_before.timestamp()),
+        not_after=int(issued.not_after.timestamp()),
+        issued_at=case.at,
+        rule=case.decision.rule,
+        reason=case.decision.reason,
+        proved=case.evidence.proved,
+        der=issued.der,
+    )
+
+
+def request_row(case: Case) -> RequestRow:
+    """Return the row of a request that waits for an administrator from now on."""
+    request, evidence = case.enrollment.request, case.evidence
+    identity = evidence.identity
+    return RequestRow(
+        id=case.id,
+        state=State.PENDING,
+        subject=names.show_name(request.subject),
+        sans=json.dumps([names.show_san(name) for name in request.sans]),
+        device=str(identity.device) if identity.device else None,
+        mac=str(identity.mac) if identity.mac else None,
+        proved=evidence.proved,
+        claimed=evidence.claimed,
+        address=case.enrollment.address,
+        label=case.enrollment.label,
+        spki_sha256=keys.spki_sha256(request.public_key),
+        rule=case.decision.rule,
+        reason=case.decision.reason,
+        first_seen=case.at,
+        last_seen=case.at,
+        polls=1,
+        decided_at=None,
+        decided_by=None,
+        note=None,
+        serial=None,
+        csr=request.der,
+    )
+
+
+def event(
+    case: Case, what: str, reason: str, *, actor: str | None = None, serial: str | None = None
+) -> Event:
+    """Return the event `what`; the actor is whoever applied unless another is named."""
+    user = case.evidence.user
+    identity = case.evidence.identity
+    return Event(
+        at=case.at,
+        event=what,
+        actor=actor or (f"user {user}" if user is not None else "endpoint"),
+        address=case.enrollment.address or None,
+        request=case.id,
+        serial=serial,
+        subject=names.show_name(case.enrollment.request.subject),
+        device=str(identity) if identity else None,
+        rule=case.decision.rule,
+        reason=reason,
+    )

@@ -1,0 +1,45 @@
+"""Which refusals are worth a row in the record: a stubborn applicant must not fill the disk."""
+
+from __future__ import annotations
+
+import logging
+from collections import OrderedDict
+from datetime import datetime, timedelta
+
+_LOG = logging.getLogger(__name__)
+
+_INTERVAL = timedelta(minutes=1)
+_MOST = 300  # in one interval: a hundred megabytes a day of nothing but refusals
+_REMEMBERED = 10_000
+
+
+class Refusals:
+    """Remembers what was refused of late, in bounded memory."""
+
+    def __init__(self) -> None:
+        self._last: OrderedDict[int, datetime] = OrderedDict()
+        self._since: datetime | None = None
+        self._count = 0
+
+    def is_news(self, who: str, reason: str, now: datetime) -> bool:
+        """Tell whether to record it: not within a minute of the same, nor beyond 300 a minute."""
+        key = hash((who, reason))  # not the texts themselves: an applicant chooses their length
+        if _within(self._last.get(key), now):
+            return False
+        if not _within(self._since, now):
+            self._since, self._count = now, 0
+        self._count += 1
+        if self._count > _MOST:
+            if self._count == _MOST + 1:
+                _LOG.error("more than %d refusals in a minute: the rest is not recorded", _MOST)
+            return False
+        self._last[key] = now
+        self._last.move_to_end(key)
+        if len(self._last) > _REMEMBERED:
+            self._last.popitem(last=False)
+        return True
+
+
+def _within(earlier: datetime | None, now: datetime) -> bool:
+    """Tell whether `earlier` is less than the interval ago; a clock set back starts anew."""
+    return earlier is not None and timedelta() <= now - earlier < _INTERVAL

@@ -1,0 +1,143 @@
+"""How waiting devices are counted and paced."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from cipsec.errors import StoreFailed
+from cipsec.ra.polls import Polls
+from cipsec.store import requests
+from cipsec.store.database import Database
+from cipsec.store.requests import State
+from cipsec.store.writer import Writer
+from tests.store import rows
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Database]:
+    """An empty store."""
+    database = Database.create(tmp_path / "store.sqlite3")
+    yield database
+    database.close()
+
+
+@pytest.fixture
+def writer(store: Database) -> Iterator[Writer]:
+    """The store's writer."""
+    writer = Writer(store)
+    yield writer
+    writer.close()
+
+
+def waiting(store: Database, *identifiers: str) -> None:
+    """Put requests into the queue."""
+    for identifier in identifiers:
+        row = rows.request(identifier)
+        store.write(lambda db, row=row: requests.insert(db, row))  # type: ignore[misc]
+
+
+def test_polls_are_counted_and_written(store: Database, writer: Writer) -> None:
+    """What was counted in memory is added to the record, once."""
+    waiting(store, "aa", "bb")
+    polls = Polls(store, writer)
+    for at in (1_010, 1_020, 1_015):
+        polls.count("aa", at, f"192.0.2.{at - 1_000}")
+    for _ in range(2):
+        asyncio.run(polls.flush())
+    row = store.read(lambda db: requests.by_id(db, "aa"))
+    assert row
+    assert (row.polls, row.last_seen, row.address) == (4, 1_015, "192.0.2.15")
+    other = store.read(lambda db: requests.by_id(db, "bb"))
+    assert other == rows.request("bb")
+
+
+def test_the_queue_has_an_end(store: Database, writer: Writer) -> None:
+    """Full is full, also across a restart; whoever is decided makes room at the next flush."""
+    waiting(store, "aa", "bb")
+    polls = Polls(store, writer)
+    polls.admit(3)
+    with pytest.raises(StoreFailed, match="3 requests wait already"):
+        polls.admit(3)
+    polls.admit(4)
+    waiting(store, "cc", "dd")
+    again = Polls(store, writer)
+    with pytest.raises(StoreFailed, match="4 requests wait already"):
+        again.admit(4)
+    for identifier in ("aa", "bb", "cc"):
+        store.write(
+            lambda db, i=identifier: requests.decide(  # type: ignore[misc]
+                db, i, State.REJECTED, by="anna", at=0, note=None
+            )
+        )
+    asyncio.run(again.flush())
+    again.admit(2)
+    with pytest.raises(StoreFailed):
+        again.admit(2)
+
+
+def test_who_was_counted_and_never_came_makes_room(store: Database, writer: Writer) -> None:
+    """A place that was taken for a request that could not be recorded is given back."""
+    polls = Polls(store, writer)
+    polls.admit(1)
+    asyncio.run(polls.flush())
+    polls.admit(1)
+
+
+@pytest.mark.parametrize(
+    ("least", "waited", "told"),
+    [
+        (5, 0, range(5, 7)),
+        (5, -3_600, range(5, 7)),  # the clock was set back
+        (1, 0, range(1, 2)),
+        (5, 60, range(6, 8)),
+        (5, 500, range(50, 61)),
+        (5, 10**9, range(60, 73)),
+        (300, 0, range(300, 361)),
+        (100_000, 0, range(600, 601)),
+    ],
+)
+def test_retry_after(least: int, waited: int, told: range, store: Database, writer: Writer) -> None:
+    """Soon for who just came, later for who waits long, whole seconds, never over ten minutes."""
+    polls = Polls(store, writer)
+    seconds = [polls.retry_after(least, waited=waited) for _ in range(500)]
+    assert {type(number) for number in seconds} == {int}
+    assert set(seconds) <= set(told)
+
+
+def test_many_are_told_to_come_later(store: Database, writer: Writer) -> None:
+    """Ten thousand that wait together ask no more than fifty times a second."""
+    polls = Polls(store, writer)
+    for _ in range(10_000):
+        polls.admit(20_000)
+    told = [polls.retry_after(5, waited=0) for _ in range(500)]
+    assert min(told) >= 10_000 // 50
+    assert len(set(told)) > 10  # and not all at the same moment
+
+
+def test_polls_of_a_request_that_is_gone(store: Database, writer: Writer) -> None:
+    """Nothing is made of them."""
+    polls = Polls(store, writer)
+    polls.count("aa", 1_000, "192.0.2.7")
+    asyncio.run(polls.flush())
+    assert store.read(lambda db: list(requests.listed(db, list(State)))) == []
+
+
+def test_a_store_that_fails_says_so(store: Database, writer: Writer) -> None:
+    """Counting goes on after a flush that failed."""
+    waiting(store, "aa")
+    polls = Polls(store, writer)
+    asyncio.run(writer.write(lambda db: db.execute("PRAGMA query_only=ON")))
+    polls.count("aa", 1_010, "192.0.2.7")
+    with pytest.raises(StoreFailed):
+        asyncio.run(polls.flush())
+    for connection in store._opened:
+        connection.execute("PRAGMA query_only=OFF")
+    polls.count("aa", 1_020, "192.0.2.7")
+    asyncio.run(polls.flush())
+    row = store.read(lambda db: requests.by_id(db, "aa"))
+    assert row == dataclasses.replace(rows.request("aa"), polls=2, last_seen=1_020)
