@@ -6,8 +6,6 @@ Bytes in, values out; connections are left to `serve` and to `est.client`.
 from __future__ import annotations
 
 import base64
-import binascii
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -15,6 +13,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, pkcs7
 
 from cipsec.errors import Malformed
+from cipsec.pki import armour
+from cipsec.pki.faults import UNREADABLE, why
 
 WELL_KNOWN = "/.well-known/est"
 PKCS10 = "application/pkcs10"
@@ -25,9 +25,6 @@ CERTS_ONLY = "application/pkcs7-mime; smime-type=certs-only"
 CSR_ATTRS = "application/csrattrs"
 
 _ONE_LINE_MAX = 1022  # OpenSSL's base64 BIO wants a line feed within the first 1,024 bytes
-_ARMOUR = re.compile(rb"-----BEGIN [A-Z0-9 ]+-----\s*(.*?)\s*-----END [A-Z0-9 ]+-----", re.DOTALL)
-_WHITE_SPACE = bytes.maketrans(b"", b""), b" \t\r\n\x0b\x0c"
-_DER_SEQUENCE = 0x30
 
 
 def _no_bindings() -> tuple[bytes, ...]:
@@ -55,8 +52,8 @@ class Request:
 
     method: str
     path: str
-    headers: Mapping[str, str]
-    body: bytes
+    headers: Mapping[str, str] = field(repr=False)  # Authorization is one of them
+    body: bytes = field(repr=False)
     peer: Peer
 
 
@@ -76,19 +73,13 @@ def decode_body(body: bytes) -> bytes:
     """
     if not body.strip():
         raise Malformed("the body is empty")
-    if body[0] == _DER_SEQUENCE and not _is_base64(body):
+    if armour.is_der(body):
         return body
-    armoured = _ARMOUR.search(body)
-    text = (armoured.group(1) if armoured else body).translate(*_WHITE_SPACE)
+    block = next(armour.blocks(body), None)
     try:
-        return base64.b64decode(text + b"=" * (-len(text) % 4), validate=True)
-    except binascii.Error:
+        return armour.from_base64(block.text if block else body)
+    except Malformed:
         raise Malformed("the body is neither base64 nor DER") from None
-
-
-def _is_base64(body: bytes) -> bool:
-    """Tell text that happens to begin with "0" from a DER SEQUENCE, whose length byte follows."""
-    return len(body) > 1 and body[1] < 0x80 and chr(body[1]).isalnum() and body.isascii()
 
 
 def encode_body(der: bytes, *, one_line: bool = False) -> bytes:
@@ -112,5 +103,5 @@ def parse_certs_only(der: bytes) -> list[x509.Certificate]:
     """Return the certificates of a certs-only PKCS#7 in DER; raise Malformed."""
     try:
         return list(pkcs7.load_der_pkcs7_certificates(der))
-    except ValueError as error:
-        raise Malformed(f"this is not a certs-only PKCS#7: {error}") from None
+    except UNREADABLE as error:
+        raise Malformed(f"this is not a certs-only PKCS#7: {why(error)}") from None

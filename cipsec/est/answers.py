@@ -1,0 +1,153 @@
+"""What an EST server's answer means: certificates, a wait, or an error of the tree.
+
+Lenient where the servers of the field are not exact; fetching the answer is left to `est.client`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+
+from cryptography import x509
+
+from cipsec import safe
+from cipsec.errors import (
+    BadAnswer,
+    Busy,
+    CipsecError,
+    CredentialsRefused,
+    Malformed,
+    NotFound,
+    Pending,
+    Rejected,
+)
+from cipsec.est import wire
+from cipsec.pki.faults import UNREADABLE
+
+DEFAULT_RETRY = 60  # seconds; BouncyCastle's server and others leave Retry-After out
+_LONGEST_RETRY = timedelta(days=366)
+_REASON_LIMIT = 300
+_PEM_CERTIFICATE = b"-----BEGIN CERTIFICATE-----"
+_REQUEST_ID = re.compile(r"\brequest ([0-9a-f]{8,64})\b")
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One HTTP response read whole; `headers` has lower-case names."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+def certificates(answer: Answer) -> list[x509.Certificate]:
+    """Return the certificates in a body; raise BadAnswer when it holds none.
+
+    RFC 7030 wants base64 of a certs-only PKCS#7. Read as well: DER, PEM of either kind, and bare
+    certificates, which some servers send instead. One that cannot be read whole is left out, so
+    that nobody stumbles over it later.
+    """
+    try:
+        found = [c for c in _read_certificates(answer) if _is_whole(c)]
+    except (Malformed, *UNREADABLE) as error:
+        raise BadAnswer(f"the answer holds no certificates that can be read: {error}") from None
+    if not found:
+        raise BadAnswer("the answer holds no certificate that can be read")
+    return found
+
+
+def _is_whole(certificate: x509.Certificate) -> bool:
+    """Tell whether everything can be read: cryptography looks at most parts when asked for them."""
+    try:
+        certificate.public_key()
+        list(certificate.extensions)
+        names = (certificate.subject, certificate.issuer)
+        life = certificate.not_valid_after_utc - certificate.not_valid_before_utc
+    except UNREADABLE:
+        return False
+    return all(map(list, names)) and life > timedelta()
+
+
+def decoded(answer: Answer) -> bytes:
+    """Return the DER in a body, whatever its layout; raise Malformed."""
+    text = answer.body.rstrip(b"\0")  # libest's server ends bodies with a NUL
+    return wire.decode_body(text if text.isascii() else answer.body)
+
+
+def _read_certificates(answer: Answer) -> list[x509.Certificate]:
+    if _PEM_CERTIFICATE in answer.body:
+        return x509.load_pem_x509_certificates(answer.body)
+    der = decoded(answer)
+    if _PEM_CERTIFICATE in der:
+        return x509.load_pem_x509_certificates(der)
+    try:
+        return wire.parse_certs_only(der)
+    except Malformed:
+        return [x509.load_der_x509_certificate(der)]
+
+
+def refusal(answer: Answer, where: str, now: datetime) -> CipsecError:
+    """Return the error that a status other than success stands for."""
+    said = _reason(answer)
+    match answer.status:
+        case 202:
+            return _pending(answer, said, now)
+        case 401:
+            return CredentialsRefused(f"{where} does not accept the credentials{said}")
+        case 404:
+            return NotFound(f"{where} has no such EST service or label{said}")
+        case 405 | 501:
+            return BadAnswer(f"{where} does not do this operation{said}")
+        case 408 | 429 | 503:
+            wait = retry_after(answer.headers, now)
+            return Busy(f"{where} cannot answer now{said}", retry_after=wait)
+        case status if 400 <= status < 500:
+            return Rejected(f"{where} refuses the request{said or f' ({status})'}")
+        case status if 500 <= status < 600:
+            return BadAnswer(f"{where} reports an error of its own ({status}){said}")
+        case status:
+            return BadAnswer(f"{where} answers with the unexpected status {status}{said}")
+
+
+def _pending(answer: Answer, said: str, now: datetime) -> Pending:
+    found = _REQUEST_ID.search(answer.body[:_REASON_LIMIT].decode("utf-8", "replace"))
+    return Pending(
+        f"request {found[1][:12]} waits for a decision" if found else f"the request waits{said}",
+        retry_after=retry_after(answer.headers, now),
+        request=found[1] if found else None,
+    )
+
+
+def _reason(answer: Answer) -> str:
+    """Return `: reason` when the body is plain text (RFC 8951), as one short harmless line."""
+    kind = answer.headers.get("content-type", "text/plain").partition(";")[0].strip().lower()
+    text = answer.body[: _REASON_LIMIT * 4].decode("utf-8", "replace").strip(" \t\r\n\0.")
+    if kind != "text/plain" or not text:
+        return ""
+    return f": {safe.text(text, limit=_REASON_LIMIT)}"
+
+
+def retry_after(headers: Mapping[str, str], now: datetime) -> int:
+    """Return the seconds to wait: a number, an HTTP date, or the default (RFC 9110 10.2.3).
+
+    A date counts from the server's own Date where it gives one, so that no clock of ours matters.
+    """
+    text = headers.get("retry-after", "").strip()
+    if text.isascii() and text.isdigit():
+        return min(int(text[:12]), int(_LONGEST_RETRY.total_seconds()))
+    until = _http_date(text)
+    if until is None:
+        return DEFAULT_RETRY
+    wait = until - (_http_date(headers.get("date", "")) or now)
+    return max(0, int(min(wait, _LONGEST_RETRY).total_seconds()))
+
+
+def _http_date(text: str) -> datetime | None:
+    try:
+        moment = parsedate_to_datetime(text)
+    except (ValueError, TypeError, OverflowError):
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
