@@ -1,0 +1,144 @@
+"""Renewal: when it is due, with which key, and the certificate in use as the credential for it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from cryptography import x509
+
+from cipsec import times
+from cipsec.endpoint import trust
+from cipsec.endpoint.enroll import mac_of, request_for, require
+from cipsec.endpoint.folder import Draft, Folder, Identity
+from cipsec.endpoint.obtain import Patience, obtain
+from cipsec.endpoint.state import Kind, State
+from cipsec.endpoint.trust import Person, Trust
+from cipsec.errors import AlreadyExists, UsageError
+from cipsec.pki import keys
+from cipsec.pki.names import sans_of
+from cipsec.times import parse_duration, show_time
+from cipsec.tls.client import Credential
+
+_PERCENT = re.compile(r"(\d{1,3})%")
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """When a certificate is to be renewed: after a share of its life, or a time before its end."""
+
+    percent: int | None = 66
+    before: timedelta = timedelta()
+
+    @classmethod
+    def parse(cls, text: str) -> Due:
+        """Read `66%` or `30d`; raise UsageError."""
+        match = _PERCENT.fullmatch(text)
+        if not match:
+            return cls(percent=None, before=parse_duration(text))
+        if int(match[1]) > 100:
+            raise UsageError(f"{text!r} is more than a whole life", hint="write e.g. 66% or 30d")
+        return cls(percent=int(match[1]))
+
+    def since(self, certificate: x509.Certificate) -> datetime:
+        """Return when renewal becomes due."""
+        start, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+        if self.percent is None:
+            return end - self.before
+        return start + (end - start) * self.percent / 100
+
+
+def renew(
+    folder: Folder, *, rekey: bool, due: Due | None, patience: Patience, person: Person
+) -> Identity:
+    """Renew the identity in `folder` for the same names, or go on with a renewal that waits.
+
+    `rekey` makes a new key, which stays beside the old until its certificate is there. Before it
+    is `due` nothing is done. Raises NotFound, AlreadyExists, and what `obtain` raises.
+    """
+    if not folder.exists():
+        require(folder)  # says so, and leaves no lock file in a folder that is none of ours
+    with folder.locked():
+        identity, draft = waiting(folder)
+        if draft is None:
+            if due and not is_due(identity, due):
+                person.tell(not_due(identity, due))
+                return identity
+            draft = _begin(folder, identity, rekey=rekey)
+        draft = _reached(folder, draft, person)
+        obtain(
+            folder,
+            draft,
+            login=None,
+            credential=Credential(identity.certificate_file, identity.key_file),
+            patience=patience,
+            person=person,
+        )
+        return require(folder)
+
+
+def rehearse(folder: Folder, *, due: Due | None, person: Person) -> Identity:
+    """Say what `renew` would do, ask the server for /cacerts at most; raise as it does."""
+    identity, draft = waiting(folder)
+    if draft is None and due and not is_due(identity, due):
+        person.tell(not_due(identity, due))
+        return identity
+    server = (draft or identity.draft).state.server
+    server, _ = trust.reach(server, Trust(identity.issued.anchors), (), person)
+    person.tell(f"would {'go on with the renewal' if draft else 'renew'} at {server}")
+    return identity
+
+
+def waiting(folder: Folder) -> tuple[Identity, Draft | None]:
+    """Return the identity and the renewal that waits, if any; raise NotFound, AlreadyExists."""
+    identity = require(folder)
+    draft = folder.draft()
+    if draft and draft.state.kind is Kind.ENROLL:
+        if draft.state.pending:
+            raise AlreadyExists(
+                f"a request for a new identity waits at {draft.state.server}",
+                hint="go on with it: cipsec enroll",
+            )
+        return identity, None
+    return identity, draft
+
+
+def is_due(identity: Identity, due: Due) -> bool:
+    """Tell whether renewal is due now."""
+    return times.now() >= due.since(identity.issued.certificate)
+
+
+def not_due(identity: Identity, due: Due) -> str:
+    """Return, for people, until when there is time."""
+    return f"not due before {show_time(due.since(identity.issued.certificate))}"
+
+
+def _begin(folder: Folder, identity: Identity, *, rekey: bool) -> Draft:
+    """RFC 7030 section 4.2.2: subject and alternative names are those of the certificate."""
+    old, certificate = identity.draft, identity.issued.certificate
+    key = _new_key(old.key) if rekey else old.key
+    draft = Draft(
+        key=key,
+        request=request_for(key, certificate.subject, sans_of(certificate), mac_of(old.request)),
+        anchors=identity.issued.anchors,
+        state=State(kind=Kind.RENEW, server=old.state.server, since=times.now()),
+    )
+    folder.begin(draft)
+    return draft
+
+
+def _new_key(old: keys.PrivateKey) -> keys.PrivateKey:
+    """Return a new key of the same type; the nearest served where the old is of another size."""
+    name = keys.type_name(old.public_key())
+    known = name if name in list(keys.KeyType) else keys.KeyType.RSA_3072
+    return keys.generate(keys.KeyType(known))
+
+
+def _reached(folder: Folder, draft: Draft, person: Person) -> Draft:
+    """Return the draft with the place where a server that discovery had found is now."""
+    server = draft.state.server
+    if server.named:
+        return draft
+    server, _ = trust.reach(server, Trust(draft.anchors), (), person)
+    return folder.note(draft, replace(draft.state, server=server))

@@ -1,0 +1,103 @@
+"""What an endpoint asked, of whom, and how far that is: one small JSON file beside the key."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+
+from cipsec.endpoint.server import Server
+from cipsec.errors import CipsecError, Malformed, Pending
+from cipsec.times import parse_time, show_time
+from cipsec.tls.client import Credential
+
+
+class Kind(StrEnum):
+    """Which operation obtains the certificate."""
+
+    ENROLL = "enroll"
+    RENEW = "renew"
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """One request. `retry_after` in seconds, `request` and `reason` come with the server's 202.
+
+    `user` and `credential` say how to authenticate again after an interruption; the password is
+    not kept.
+    """
+
+    kind: Kind
+    server: Server
+    since: datetime
+    user: str | None = None
+    credential: Credential | None = None
+    retry_after: int | None = None
+    request: str | None = None
+    reason: str | None = None
+
+    @property
+    def pending(self) -> bool:
+        """Whether the server has accepted the request and not decided it."""
+        return self.retry_after is not None
+
+    def waiting(self, answer: Pending) -> State:
+        """Return the state after a 202."""
+        return replace(
+            self,
+            retry_after=answer.retry_after,
+            request=answer.request,
+            reason=answer.message,
+        )
+
+    def to_json(self) -> bytes:
+        """Return the state as the file holds it."""
+        value = {
+            "kind": self.kind,
+            "server": self.server.url,
+            "named": self.server.named,
+            "since": show_time(self.since),
+            "user": self.user,
+            "certificate": str(self.credential.certificate) if self.credential else None,
+            "key": str(self.credential.key) if self.credential else None,
+            "retry_after": self.retry_after,
+            "request": self.request,
+            "reason": self.reason,
+        }
+        return json.dumps(value, indent=2).encode() + b"\n"
+
+    @classmethod
+    def from_json(cls, data: bytes, path: Path) -> State:
+        """Read what `to_json` wrote to `path`; raise Malformed."""
+        try:
+            value = json.loads(data)
+            return cls(
+                kind=Kind(value["kind"]),
+                server=Server(_text(value["server"]), value["named"] is True),
+                since=parse_time(_text(value["since"])),
+                user=_optional(value["user"]),
+                credential=_credential(value["certificate"], value["key"]),
+                retry_after=value["retry_after"] and int(value["retry_after"]),
+                request=_optional(value["request"]),
+                reason=_optional(value["reason"]),
+            )
+        except (ValueError, TypeError, KeyError, RecursionError, CipsecError):
+            raise Malformed(f"{path} is damaged") from None
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError
+    return value
+
+
+def _optional(value: object) -> str | None:
+    return None if value is None else _text(value)
+
+
+def _credential(certificate: object, key: object) -> Credential | None:
+    if certificate is None or key is None:
+        return None
+    return Credential(Path(_text(certificate)), Path(_text(key)))

@@ -1,0 +1,140 @@
+"""Whom an endpoint believes, and that nothing of value is sent before."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+
+from cipsec.endpoint.folder import Folder
+from cipsec.endpoint.trust import Trust, read_anchors
+from cipsec.errors import (
+    CredentialsRefused,
+    Malformed,
+    Untrusted,
+)
+from cipsec.pki import keys
+from cipsec.pki.fingerprint import sha256
+from cipsec.pki.names import show_name
+from cipsec.tls.client import Credential
+from tests.endpoint.acting import Recorder, assert_matches, get, wish
+from tests.support.canned import EstServer, Plant, certs, named, text
+
+
+def test_a_rogue_server_gets_nothing(plant: Plant, tmp_path: Path, folder: Folder) -> None:
+    """It hands out the right CA's certificate, its own is another's: nothing more is sent."""
+    with EstServer(Plant("Rogue"), tmp_path).running() as rogue:
+        rogue.answers["cacerts"] = lambda _: certs([plant.certificate])
+        person = Recorder()
+        trust = Trust(fingerprint=plant.sha256)
+        with pytest.raises(Untrusted, match="is not trusted"):
+            get(folder, wish(rogue, trust=trust, user="ada"), person)
+        assert [seen.operation for seen in rogue.seen] == ["cacerts"]
+        assert person.asked == []
+        assert not any("authorization" in seen.headers for seen in rogue.seen)
+    assert not (folder.path / "next").exists()
+
+
+def test_a_wrong_fingerprint(server: EstServer, folder: Folder) -> None:
+    """What the server offers is told, and nobody is asked for a password."""
+    person = Recorder()
+    wished = wish(server, trust=Trust(fingerprint="0" * 64), user="ada")
+    with pytest.raises(Untrusted, match=server.plant.sha256):
+        get(folder, wished, person)
+    assert person.asked == []
+    assert [seen.operation for seen in server.seen] == ["cacerts"]
+
+
+def test_the_fingerprint_of_no_ca(server: EstServer, folder: Folder) -> None:
+    """A device's certificate among /cacerts is not an anchor, whatever fingerprint is given."""
+    key = keys.generate(keys.KeyType.EC_P256)
+    device = server.plant.issue(key.public_key(), named("device"))
+    server.answers["cacerts"] = lambda _: certs([server.plant.certificate, device])
+    with pytest.raises(Untrusted, match="no CA of"):
+        get(folder, wish(server, trust=Trust(fingerprint=sha256(device))))
+
+
+def test_trust_by_file(server: EstServer, folder: Folder, tmp_path: Path) -> None:
+    """Then the server is never spoken to unverified."""
+    anchors = read_anchors(server.plant.pem(tmp_path))
+    get(folder, wish(server, trust=Trust(anchors)))
+    assert server.connections == 2  # to see whether it proves itself, and to enroll
+    with pytest.raises(Untrusted):
+        get(Folder(tmp_path / "other"), wish(server, trust=Trust((Plant().certificate,))))
+
+
+def test_trust_files_that_are_none(plant: Plant, tmp_path: Path) -> None:
+    """A device's certificate or no certificate at all."""
+    certificate, key = plant.credential(tmp_path, "device")
+    for path in (certificate, key):
+        with pytest.raises(Malformed):
+            read_anchors(path)
+
+
+def test_a_person_confirms(server: EstServer, folder: Folder) -> None:
+    """Shown the CA and asked once; no means that nothing was sent."""
+    no, yes = Recorder(), Recorder(yes=True)
+    with pytest.raises(Untrusted, match="not confirmed"):
+        get(folder, wish(server, trust=Trust()), no)
+    assert no.shown == [server.plant.certificate]
+    assert len(server.seen) == 1
+    get(folder, wish(server, trust=Trust()), yes)
+    assert yes.shown == [server.plant.certificate]
+
+
+def test_an_identity_remembers_its_trust(server: EstServer, folder: Folder) -> None:
+    """A new identity in the same folder asks nobody about the CA again."""
+    get(folder, wish(server))
+    person = Recorder()
+    get(folder, wish(server, trust=Trust()), person, force=True)
+    assert person.shown == []
+
+
+def test_the_next_root_is_learned(server: EstServer, folder: Folder) -> None:
+    """Roots in the authenticated /cacerts become anchors (RFC 7030 section 4.1.3)."""
+    next_root = Plant("Next root").certificate
+    server.answers["cacerts"] = lambda _: certs([server.plant.certificate, next_root])
+    identity = get(folder, wish(server))
+    assert set(read_anchors(identity.trust_file)) == {server.plant.certificate, next_root}
+
+
+def test_intermediates(tmp_path: Path, folder: Folder) -> None:
+    """A root pinned, an issuing CA in between: the chain on disk leads from one to the other."""
+    root = Plant("Root")
+    issuing = Plant("Issuing", issuer=root)
+    with EstServer(issuing, tmp_path).running() as server:
+        both = [issuing.certificate, root.certificate]
+        server.answers["cacerts"] = lambda _: certs(both)
+        # The server's TLS chain lacks the issuing CA here, hence that CA's own fingerprint.
+        identity = get(folder, wish(server))
+    assert read_anchors(identity.chain_file)[0] == issuing.certificate
+    assert set(read_anchors(identity.trust_file)) == set(both)
+
+
+def test_the_password_waits_for_trust(server: EstServer, folder: Folder) -> None:
+    """It is asked for after the server has proved itself, and sent with the enrollment alone."""
+    person = Recorder()
+    get(folder, wish(server, user="ada"), person)
+    assert person.asked == ["ada"]
+    with_login = [s.operation for s in server.seen if "authorization" in s.headers]
+    assert with_login == ["simpleenroll"]
+
+
+def test_a_refused_password(server: EstServer, folder: Folder) -> None:
+    """Is said; the next run may try another one."""
+    server.answers["simpleenroll"] = lambda _: text(401, "no", ("WWW-Authenticate", "Basic x"))
+    with pytest.raises(CredentialsRefused):
+        get(folder, wish(server, user="ada"))
+    del server.answers["simpleenroll"]
+    assert_matches(get(folder, wish(server, user="ada")))
+    assert len({seen.request.spki for seen in server.posts()}) == 1
+
+
+def test_a_client_certificate(server: EstServer, folder: Folder, tmp_path: Path) -> None:
+    """Is presented with the enrollment; wrong files are found before the network."""
+    certificate, key = server.plant.credential(tmp_path, "engineer")
+    get(folder, wish(server, credential=Credential(certificate, key)))
+    (post,) = server.posts()
+    assert post.client
+    assert show_name(x509.load_der_x509_certificate(post.client).subject) == "CN=engineer"
