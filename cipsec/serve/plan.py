@@ -1,0 +1,115 @@
+"""What a server is to be: options, names, TLS identity; running it is left to `run`."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from OpenSSL import SSL
+
+from cipsec import times
+from cipsec.ca.authority import Authority
+from cipsec.ca_folder import CaFolder, fingerprint
+from cipsec.discovery.announce import host_name
+from cipsec.discovery.interfaces import announced_on, choose, interfaces
+from cipsec.serve.certificate import ServerCertificate
+from cipsec.serve.listen import Listen
+from cipsec.tls.server import TlsProfile, server_context
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How to serve; `interfaces` empty for all, `duration` None for ever."""
+
+    listen: Listen = field(default_factory=Listen)
+    interfaces: tuple[str, ...] = ()
+    announce: bool = True
+    instance: str | None = None
+    workers: int = 1
+    duration: timedelta | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """What is told once requests are accepted; `global_grants` names rules that grant to anyone."""
+
+    url: str
+    port: int
+    ca_sha256: str
+    names: tuple[str, ...]
+    global_grants: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Everything that is known before the first request."""
+
+    folder: CaFolder
+    authority: Authority
+    options: Options
+    certificate: ServerCertificate
+
+    def hosts(self) -> list[str]:
+        """Return every name and address under which this server is reached now."""
+        return [*self.folder.configuration().server.hosts, *_own_hosts(self.options)]
+
+    def renew(self) -> bool:
+        """Issue a new server certificate where the present one does not fit; tell whether."""
+        database = self.folder.store()
+        try:
+            return self.certificate.ensure(self.authority, database, self.hosts(), times.now())
+        finally:
+            database.close()
+
+    def context(self) -> SSL.Context:
+        """Return a TLS context with the server certificate as it is now."""
+        certificate, key = self.certificate.load()
+        profile = TlsProfile(self.folder.configuration().server.tls)
+        return server_context([certificate], key, profile=profile)
+
+    def ready(self, sockets: Sequence[socket.socket]) -> Ready:
+        """Return what is told once requests are accepted on `sockets`."""
+        port = port_of(sockets)
+        address = self.options.listen.address or _first_address(self.options)
+        host = f"[{address}]" if ":" in address else address
+        rules = self.folder.configuration().policy.rules
+        return Ready(
+            url=f"https://{host}:{port}/.well-known/est",
+            port=port,
+            ca_sha256=fingerprint(self.authority.certificate),
+            names=tuple(self.hosts()),
+            global_grants=tuple(rule.name for rule in rules if rule.grants_to_anyone),
+        )
+
+
+def port_of(sockets: Sequence[socket.socket]) -> int:
+    """Return the port that all the sockets listen on."""
+    return int(sockets[0].getsockname()[1])
+
+
+def make(folder: CaFolder, passphrase: str | None, options: Options) -> Plan:
+    """Open the CA and see to the server's certificate; raise LocalState."""
+    plan = Plan(folder, folder.authority(passphrase), options, ServerCertificate(folder))
+    plan.renew()
+    return plan
+
+
+def _own_hosts(options: Options) -> list[str]:
+    """Return this machine's names and addresses on the interfaces that are served."""
+    machine = socket.gethostname().lower()
+    names = [host_name(), f"{machine.partition('.')[0]}.local", "localhost"]
+    if "." in machine:
+        names.append(machine)
+    if options.listen.address is not None:
+        return [*names, options.listen.address, "127.0.0.1"]
+    attached = [a.ip for i in choose(options.interfaces) for a in i.addresses]
+    plain = [str(a) for a in attached if not a.is_link_local]
+    return [*names, *plain, "127.0.0.1", "::1"]
+
+
+def _first_address(options: Options) -> str:
+    addresses = [a.ip for i in announced_on(interfaces(), options.interfaces) for a in i.addresses]
+    plain = [str(a) for a in addresses if not a.is_link_local]
+    return plain[0] if plain else "127.0.0.1"

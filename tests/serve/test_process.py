@@ -1,0 +1,221 @@
+"""The server as a process: start, signals, crash, workers, and what it tells."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import random
+import signal
+import socket
+import sqlite3
+import ssl
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from cipsec.ca_folder import CaFolder
+from cipsec.est import wire
+from tests.bench import load
+from tests.support import ca, serving
+from tests.support.serving import Serving
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Path:
+    """A CA folder that grants to everybody."""
+    ca.make(tmp_path / "ca", policy="lab")
+    return tmp_path / "ca"
+
+
+def _context(server: Serving) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=server.anchor)
+    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    return context
+
+
+def _connect(server: Serving) -> ssl.SSLSocket:
+    raw = socket.create_connection(("127.0.0.1", server.port), timeout=30)
+    return _context(server).wrap_socket(raw, server_hostname="localhost")
+
+
+def _certificate(connection: ssl.SSLSocket, request: bytes) -> x509.Certificate:
+    connection.sendall(request)
+    data = b""
+    while b"\r\n\r\n" not in data or not data.endswith(b"\n"):
+        piece = connection.recv(65536)
+        assert piece, data
+        data += piece
+    head, _, body = data.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 200 "), head
+    return wire.parse_certs_only(base64.b64decode(body))[0]
+
+
+def _recorded(folder: Path) -> set[bytes]:
+    with sqlite3.connect(folder / "store.sqlite3") as db:
+        rows = db.execute("SELECT der FROM certificates WHERE kind = 'endpoint'").fetchall()
+    db.close()
+    return {row[0] for row in rows}
+
+
+def test_own_certificate_fits_the_names_it_is_reached_by(lab: Path) -> None:
+    """The server's certificate is the CA's, names localhost and 127.0.0.1, and carries cmcRA."""
+    with serving.serving(lab) as server, _connect(server) as connection:
+        der = connection.getpeercert(binary_form=True)
+    assert der
+    certificate = x509.load_der_x509_certificate(der)
+    usages = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+    assert "1.3.6.1.5.5.7.3.28" in [oid.dotted_string for oid in usages]
+    with serving.serving(lab) as server, _connect(server) as connection:
+        assert connection.getpeercert(binary_form=True) == der, "kept over a restart"
+
+
+def test_ready_says_what_is_served(lab: Path) -> None:
+    """The ready file and the first JSON line are the same object, with the fingerprint."""
+    log = lab.parent / "log"
+    server = serving.start(lab, "--json", log=log)
+    assert server.stop() == 0
+    first = json.loads(next(x for x in log.read_text().splitlines() if x.startswith("{")))
+    assert first == server.ready
+    assert first["event"] == "ready"
+    assert first["ca_sha256"] == serving.result("ca", "show", "--ca-dir", lab)["ca"]["sha256"]
+
+
+def test_global_grant_is_said_at_the_start(lab: Path) -> None:
+    """A rule that grants to everybody is warned of whenever the server starts."""
+    log = lab.parent / "log"
+    serving.start(lab, "-q", log=log).stop()
+    assert "grants a certificate to everybody" in log.read_text()
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
+def test_signal_ends_it_in_order(lab: Path, number: int, status: int) -> None:
+    """SIGTERM and SIGINT end the server at once although connections are open and idle."""
+    server = serving.start(lab)
+    with _connect(server) as idle, socket.create_connection(("127.0.0.1", server.port)):
+        assert server.stop(number) == status
+        assert idle.recv(1) == b"", "closed in order"
+
+
+def test_running_request_is_answered_when_the_server_ends(lab: Path) -> None:
+    """SIGTERM in the middle of a request: the request is answered, then the server ends."""
+    server = serving.start(lab)
+    request = load.requests(1)[0]
+    with _connect(server) as connection:
+        connection.sendall(request[:-10])
+        time.sleep(0.2)
+        server.process.send_signal(signal.SIGTERM)
+        time.sleep(0.2)
+        certificate = _certificate(connection, request[-10:])
+    assert server.process.wait(timeout=30) == 0
+    assert certificate.public_bytes(Encoding.DER) in _recorded(lab)
+
+
+def test_ends_by_itself(lab: Path) -> None:
+    """`--for` ends the server with success."""
+    assert serving.start(lab, "--for", "1s").process.wait(timeout=30) == 0
+
+
+def test_second_server_on_the_folder_is_refused(lab: Path) -> None:
+    """One server uses the key; a second one says so and exits 6."""
+    with serving.serving(lab):
+        done = serving.cipsec("ca", "serve", "--ca-dir", lab, "--listen", "127.0.0.1:0",
+                              "--no-announce", "--for", "1s")  # fmt: skip
+    assert done.returncode == 6
+    assert b"a server is running" in done.stderr
+
+
+def test_taken_port_is_said(lab: Path) -> None:
+    """A port that another program has is a clear error, exit 6."""
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        listen = f"127.0.0.1:{other.getsockname()[1]}"
+        done = serving.cipsec("ca", "serve", "--ca-dir", lab, "--listen", listen, "--no-announce")
+    assert done.returncode == 6
+    assert b"cannot be listened on" in done.stderr
+    assert b"hint:" in done.stderr
+
+
+def test_broken_configuration_is_said_before_it_serves(lab: Path) -> None:
+    """A broken ca.toml keeps the server from starting, with the place of the error."""
+    (lab / "ca.toml").write_text('[[rule]]\nname = "x"\nwhen = { nobody = true }\nthen = "grant"\n')
+    done = serving.cipsec("ca", "serve", "--ca-dir", lab, "--listen", "127.0.0.1:0")
+    assert done.returncode == 6
+    assert b"'nobody' is not known" in done.stderr
+
+
+def test_rules_take_effect_while_it_runs(ca_folder: CaFolder) -> None:
+    """Editing ca.toml changes the next answer: broken gets 503, mended is in force again."""
+    config = ca_folder.config_file
+    good = config.read_text()
+    with serving.serving(ca_folder.path) as server:
+        for text, expected in ((good, 202), ("[[rule]]\n", 503), (good, 202)):
+            config.write_text(text)
+            time.sleep(1.2)  # the file is looked at once in a second
+            with _connect(server) as connection:
+                assert load.exchange(connection, load.requests(1)[0]) == expected
+
+
+def test_workers_share_the_port_and_the_record(lab: Path) -> None:
+    """Two workers serve one port; every certificate is recorded, none twice; both end."""
+    requests = load.requests(60)
+    with serving.serving(lab, "--workers", "2") as server:
+        issued: set[bytes] = set()
+
+        def ask(part: list[bytes]) -> None:
+            for request in part:
+                with _connect(server) as connection:
+                    certificate = _certificate(connection, request)
+                issued.add(certificate.public_bytes(Encoding.DER))
+
+        load.in_parallel([lambda part=requests[n::4]: ask(part) for n in range(4)])  # type: ignore[misc]  # mypy cannot infer the default
+        workers = _children(server.process.pid)
+        assert len(workers) == 2
+    assert issued == _recorded(lab)
+    assert len(issued) == 60
+    assert not any(Path(f"/proc/{worker}").exists() for worker in workers)
+
+
+def _children(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def test_lost_worker_ends_the_server(lab: Path) -> None:
+    """A worker that is killed ends the server, so that whoever watches it starts it anew."""
+    server = serving.start(lab, "--workers", "2")
+    os.kill(_children(server.process.pid)[0], signal.SIGKILL)
+    assert server.process.wait(timeout=30) == 1
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_kill_9_loses_no_certificate(lab: Path, seed: int) -> None:
+    """Killed at any moment: what was handed out is recorded, and asking again gives one each."""
+    requests = load.requests(40, f"Drive {seed}")
+    server = serving.start(lab)
+    handed_out: dict[int, bytes] = {}
+
+    def ask(part: list[int]) -> None:
+        for number in part:
+            try:
+                with _connect(server) as connection:
+                    certificate = _certificate(connection, requests[number])
+            except (OSError, AssertionError):
+                continue  # killed meanwhile: no answer, as a device would see it
+            handed_out[number] = certificate.public_bytes(Encoding.DER)
+
+    delay = random.Random(seed).uniform(0.02, 0.4)
+    killer = threading.Timer(delay, server.process.kill)
+    killer.start()
+    load.in_parallel([lambda p=list(range(n, 40, 4)): ask(p) for n in range(4)])  # type: ignore[misc]  # mypy cannot infer the default
+    killer.join()
+    server.process.wait()
+    assert set(handed_out.values()) <= _recorded(lab)
+    before = dict(handed_out)
+    with serving.serving(lab) as server:
+        ask(list(range(40)))
+    assert len(handed_out) == 40
+    assert all(handed_out[number] == der for number, der in before.items())
+    assert _recorded(lab) == set(handed_out.values()), "one certificate for each request"

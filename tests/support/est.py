@@ -1,0 +1,228 @@
+"""An EST server as a function, on a CA folder, with a clock of its own; and devices that ask it."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import dataclasses
+from collections.abc import Coroutine, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, TypeVar
+
+from cryptography import x509
+
+from cipsec.ca import profile
+from cipsec.ca_folder import CaFolder
+from cipsec.est import wire
+from cipsec.est.server import EstServer
+from cipsec.est.wire import Peer, Request, Response
+from cipsec.pki.csr import CertificateRequest
+from cipsec.ra import config, queue
+from cipsec.ra.authority import RegistrationAuthority
+from cipsec.ra.users import hash_password
+from cipsec.store import certificates, events, requests, users
+from cipsec.store.certificates import CertificateRow
+from cipsec.store.events import Event
+from cipsec.store.requests import RequestRow, State
+from cipsec.store.writer import Writer
+from tests.support import ca
+
+T = TypeVar("T")
+
+NOW = datetime(2026, 11, 23, 5, 0, tzinfo=UTC)
+PASSWORD = "correct horse"
+RENEWAL = '[[rule]]\nname = "renewal"\nwhen = { own = true }\nthen = "grant"\n'
+USERS = '[[rule]]\nname = "users"\nwhen = { user = true }\nthen = "grant"\n'
+ASK = '[[rule]]\nname = "everyone else"\nwhen = { anyone = true }\nthen = "ask"\n'
+LAB = '[[rule]]\nname = "lab"\nwhen = { anyone = true }\nthen = "grant"\nlab = true\n'
+
+
+def run(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Run to the end, in an event loop of its own."""
+    return asyncio.run(coroutine)
+
+
+class Server:
+    """One process's objects on a CA folder; a second one on the same folder is a restart.
+
+    `text` is what ca.toml says; `now` what the clock does.
+    """
+
+    def __init__(self, folder: CaFolder, text: str, *, now: datetime = NOW) -> None:
+        self.folder = folder
+        self.text = text
+        self.now = now
+        self.authority = folder.authority(None)
+        self.database = folder.store()
+        self.writer = Writer(self.database)
+        self.ra = RegistrationAuthority(
+            self.authority,
+            self.database,
+            self.writer,
+            config=self.config,
+            own_names=lambda: frozenset({"dns:plant.local", "ip:192.0.2.1"}),
+            clock=lambda: self.now,
+        )
+        self.est = EstServer(self.ra, [self.authority.certificate], self.config)
+
+    def config(self) -> config.Config:
+        """Return what `text` says."""
+        return config.parse(self.text.encode())
+
+    def close(self) -> None:
+        """End the threads and close the store."""
+        self.ra.close()
+        self.writer.close()
+        self.database.close()
+
+    # Devices ask.
+
+    async def ask(self, request: Request) -> Response:
+        """Answer one request, inside a running loop."""
+        return await self.est.handle(request)
+
+    def answer(self, request: Request) -> Response:
+        """Answer one request."""
+        return run(self.est.handle(request))
+
+    def enroll(
+        self,
+        asked: CertificateRequest,
+        *,
+        login: tuple[str, str] | None = None,
+        chain: Sequence[bytes] = (),
+        label: str = "",
+        renewal: bool = False,
+        address: str = "192.0.2.7",
+        bindings: tuple[bytes, ...] = (),
+    ) -> Response:
+        """Answer one enrollment."""
+        operation = "simplereenroll" if renewal else "simpleenroll"
+        peer = Peer(address, tuple(chain), bindings=lambda: bindings)
+        return self.answer(post(asked.der, operation, login=login, label=label, peer=peer))
+
+    # What an administrator does, as another process would.
+
+    def decide(self, identifier: str, state: State, *, note: str | None = None) -> queue.Decided:
+        """Approve or reject a request."""
+        return self.database.write(
+            lambda db: queue.decide(
+                db, queue.find(db, identifier), state, by="anna", now=self.now, note=note
+            )
+        )
+
+    def add_user(self, name: str, password: str = PASSWORD) -> None:
+        """Add a user who may log in."""
+        row = users.UserRow(name, hash_password(password), 0, 0)
+        assert self.database.write(lambda db: users.insert(db, row))
+
+    # What is in the record.
+
+    def events(self, after: int = 0) -> list[Event]:
+        """Return the events behind a number, oldest first."""
+        return self.database.read(lambda db: [event for _, event in events.after(db, after)])
+
+    def certificates(self) -> list[CertificateRow]:
+        """Return the certificates on record, oldest first."""
+        return self.database.read(lambda db: list(certificates.listed(db)))
+
+    def requests(self) -> list[RequestRow]:
+        """Return the requests on record, whatever their state."""
+        return self.database.read(lambda db: list(requests.listed(db, list(State))))
+
+    def record(
+        self,
+        asked: CertificateRequest,
+        *,
+        kind: str = profile.ENDPOINT,
+        validity: timedelta = timedelta(days=730),
+        issued: timedelta = timedelta(),
+        known: bool = True,
+    ) -> x509.Certificate:
+        """Return a certificate of this CA, issued that long before now; on record if `known`."""
+        form = dataclasses.replace(profile.endpoint(validity, timedelta(hours=24)), kind=kind)
+        signed = self.authority.issue(asked, form, now=self.now - issued)
+        row = CertificateRow(
+            serial=signed.serial,
+            enrollment="by the test",
+            kind=kind,
+            subject="",
+            device=None,
+            mac=None,
+            not_before=int(signed.not_before.timestamp()),
+            not_after=int(signed.not_after.timestamp()),
+            issued_at=int((self.now - issued).timestamp()),
+            rule="",
+            reason="",
+            proved="",
+            der=signed.der,
+        )
+        if known:
+            self.database.write(lambda db: certificates.insert(db, row))
+        return x509.load_der_x509_certificate(signed.der)
+
+
+@contextlib.contextmanager
+def serving(path: Path, text: str = RENEWAL + USERS + ASK) -> Iterator[Server]:
+    """Yield a server on a new CA folder, made an hour before NOW."""
+    folder = ca.make(path / "ca", now=NOW - timedelta(hours=1))
+    server = Server(folder, text)
+    try:
+        yield server
+    finally:
+        server.close()
+
+
+def post(
+    body: bytes,
+    operation: str = "simpleenroll",
+    *,
+    login: tuple[str, str] | None = None,
+    label: str = "",
+    peer: Peer | None = None,
+    content_type: str | None = wire.PKCS10,
+) -> Request:
+    """Return an enrollment's request; `body` is sent as it is."""
+    headers = {"content-type": content_type} if content_type is not None else {}
+    if login is not None:
+        headers["authorization"] = basic(*login)
+    path = "/".join(part for part in (wire.WELL_KNOWN, label, operation) if part)
+    return Request("POST", path, headers, body, peer or Peer("192.0.2.7"))
+
+
+def get(path: str, method: str = "GET") -> Request:
+    """Return a request without a body."""
+    return Request(method, path, {}, b"", Peer("192.0.2.7"))
+
+
+def basic(user: str, password: str) -> str:
+    """Return an Authorization header (RFC 7617)."""
+    return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
+
+
+def header(response: Response, name: str) -> str | None:
+    """Return a header of a response, by its exact name."""
+    return dict(response.headers).get(name)
+
+
+def certificate(response: Response) -> x509.Certificate:
+    """Return the one certificate of a 200."""
+    assert response.status == 200, (response.status, response.body)
+    found = wire.parse_certs_only(wire.decode_body(response.body))
+    assert len(found) == 1
+    return found[0]
+
+
+def identifier(response: Response) -> str:
+    """Return the request's id that a 202 tells."""
+    assert response.status == 202, (response.status, response.body)
+    return response.body.decode().split()[1]
+
+
+def reason(response: Response) -> str:
+    """Return the text of a refusal or wait, without its line feed."""
+    assert header(response, "Content-Type") == "text/plain; charset=utf-8"
+    assert response.body.endswith(b"\n")
+    return response.body.decode().removesuffix("\n")

@@ -1,0 +1,75 @@
+"""A person at a terminal: `cipsec` on a pseudo-terminal, what it asks and what is typed."""
+
+from __future__ import annotations
+
+import os
+import pty
+import select
+import subprocess
+import sys
+import termios
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+_PATIENCE_SECONDS = 30.0
+# getpass talks to the controlling terminal, which a new session has to take first.
+_RUN = (
+    "import fcntl, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0);from cipsec._cli import run; run()"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """How it ended and everything that was on the screen."""
+
+    code: int
+    screen: str
+
+
+def at_terminal(
+    argv: Sequence[str],
+    *typed: tuple[str, str],
+    env: Mapping[str, str] | None = None,
+    size: tuple[int, int] = (40, 200),
+) -> Session:
+    """Run `cipsec`; for each pair wait until the first is on the screen and type the second."""
+    master, slave = pty.openpty()
+    termios.tcsetwinsize(slave, size)
+    running = subprocess.Popen(
+        [sys.executable, "-c", _RUN, *argv],
+        stdin=slave,
+        stdout=slave,
+        stderr=slave,
+        start_new_session=True,
+        env={**os.environ, "TERM": "xterm", **(env or {})},
+    )
+    os.close(slave)
+    try:
+        screen = ""
+        for wanted, answer in typed:
+            seen = len(screen)
+            while wanted not in screen[seen:]:
+                more = _read(master)
+                assert more, f"{wanted!r} was not asked: {screen}"
+                screen += more
+            os.write(master, answer.encode())
+        while more := _read(master):
+            screen += more
+        return Session(running.wait(_PATIENCE_SECONDS), screen.replace("\r\n", "\n"))
+    finally:
+        os.close(master)
+        running.kill()
+        running.wait()
+
+
+def _read(master: int) -> str:
+    """Return what appears next; empty when the program ended."""
+    deadline = time.monotonic() + _PATIENCE_SECONDS
+    while time.monotonic() < deadline:
+        if select.select([master], [], [], 0.5)[0]:
+            try:
+                return os.read(master, 65536).decode("utf-8", "replace")
+            except OSError:  # EIO: the other end is closed
+                return ""
+    raise AssertionError("the program neither ended nor said anything")
