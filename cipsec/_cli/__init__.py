@@ -12,6 +12,12 @@ def run() -> None:
 
         sys.stdout.write(f"cipsec {__version__}\n")
         return
+    import gc
+
+    # What imports make stays: looking through it every 700 objects costs 8 ms of a short command.
+    gc.set_threshold(20_000, 10, 10)
     from cipsec._cli.main import main
 
-    sys.exit(main(sys.argv[1:]))
+    code = main(sys.argv[1:])
+    gc.freeze()  # else the interpreter looks through everything once more before it ends: 15 ms
+    sys.exit(code)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import importlib
 import logging
 import os
+import re
 import sys
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,12 +15,13 @@ import typer
 from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
+from cipsec import safe
 from cipsec._cli import exits
 from cipsec._cli.talk import Talk
 from cipsec.errors import CipsecError, UsageError
 
 # name -> (module, one line of help): `--help` of the root imports none of them.
-_COMMANDS = {
+COMMANDS = {
     "discover": ("discover", "Find EST servers on the local network."),
     "enroll": ("enroll", "Get a certificate for this endpoint."),
     "renew": ("enroll", "Renew this endpoint's certificate."),
@@ -31,6 +34,7 @@ _COMMANDS = {
     "demo": ("demo", "Play the whole story on this machine."),
     "completion": ("completion", "Print the completion script for a shell."),
 }
+_COMPLETE = "_CIPSEC_COMPLETE"  # set by the completion script at each Tab
 _VERSION_HELP = "Print the version."
 
 
@@ -38,21 +42,21 @@ class _Root(TyperGroup):
     """A group that knows its commands by name and imports the one that is called."""
 
     def list_commands(self, ctx: Any) -> list[str]:
-        return list(_COMMANDS)
+        return list(COMMANDS)
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        if cmd_name not in _COMMANDS:
+        if cmd_name not in COMMANDS:
             return None
-        module = importlib.import_module(f"cipsec._cli.{_COMMANDS[cmd_name][0]}")
+        module = importlib.import_module(f"cipsec._cli.{COMMANDS[cmd_name][0]}")
         loaded = typer.main.get_group(module.app)
         return loaded.commands.get(cmd_name) or loaded
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         with formatter.section("Commands"):
-            formatter.write_dl([(name, text) for name, (_, text) in _COMMANDS.items()])
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
 
 
-def _version(*, asked: bool) -> None:
+def _version(asked: bool) -> None:
     if asked:
         from cipsec import __version__
 
@@ -74,36 +78,65 @@ def root() -> TyperGroup:
 
     @app.callback()
     def cipsec(
-        version: bool = typer.Option(False, "--version", is_eager=True, help=_VERSION_HELP),
+        version: bool = typer.Option(
+            False, "--version", is_eager=True, callback=_version, help=_VERSION_HELP
+        ),
     ) -> None:
         """Certificates for EtherNet/IP devices by the CIP Security Pull Model."""
-        _version(asked=version)
 
-    return typer.main.get_group(app)
+    group = typer.main.get_group(app)
+    names: dict[str, Any] = dict.fromkeys(COMMANDS)
+    group.commands.update(names)  # where typer looks for "did you mean"
+    return group
 
 
 def main(argv: Sequence[str]) -> int:
     """Run one command line and return its exit code; every error ends here."""
     talk = Talk(json=_wants_json(argv))
     _log_to_stderr(argv)
+    # cryptography's remarks on odd certificates, at a line of ours; findings say it better.
+    warnings.simplefilter("ignore", UserWarning)
     try:
-        code = root().main(args=list(argv), prog_name="cipsec", standalone_mode=False)
+        code = _run(argv)
         sys.stdout.flush()
     except CipsecError as error:
         talk.error(error)
         return exits.code_of(error)
     except TyperException as error:
-        talk.error(UsageError(error.format_message().rstrip("."), hint=_help_of(error)))
-        return exits.USAGE
-    except (KeyboardInterrupt, typer.Abort):
+        return _misused(talk, error)
+    except (KeyboardInterrupt, EOFError, typer.Abort):
         return exits.INTERRUPTED
     except BrokenPipeError:
         # The reader went away (`| head`): nobody is left to be told.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return exits.OK
     except Exception as error:  # noqa: BLE001  # the border: a traceback helps no operator
-        return _unexpected(talk, error, verbose="-v" in " ".join(argv))
-    return code if isinstance(code, int) else exits.OK
+        return _unexpected(talk, error, verbose=is_verbose(argv))
+    return code
+
+
+def _run(argv: Sequence[str]) -> int:
+    """Run the command; typer's own `main` would exit by itself where a pipe is broken."""
+    command = root()
+    if os.environ.get(_COMPLETE):
+        from cipsec._cli.completion import answer
+
+        return answer(command)
+    try:
+        with command.make_context("cipsec", list(argv)) as context:
+            command.invoke(context)
+    except typer.Exit as done:
+        return done.exit_code
+    return exits.OK
+
+
+def _misused(talk: Talk, error: TyperException) -> int:
+    message = error.format_message()
+    if message.startswith("Usage: "):  # a group without a command: its help is the message
+        sys.stderr.write(f"{message}\n")
+    else:
+        talk.error(UsageError(message.rstrip("."), hint=_help_of(error)))
+    return exits.USAGE
 
 
 def _unexpected(talk: Talk, error: Exception, *, verbose: bool) -> int:
@@ -124,11 +157,26 @@ def _wants_json(argv: Sequence[str]) -> bool:
     return "--json" in before_dashes
 
 
+def is_verbose(argv: Sequence[str]) -> bool:
+    """Tell `-v` before the command line is parsed."""
+    return any(re.fullmatch(r"--verbose|-[a-z]*v[a-z]*", word) for word in argv)
+
+
 def _help_of(error: TyperException) -> str:
     context = getattr(error, "ctx", None)
     return f"{context.command_path if context else 'cipsec'} --help"
 
 
 def _log_to_stderr(argv: Sequence[str]) -> None:
-    level = logging.INFO if any(a.startswith(("-v", "--verbose")) for a in argv) else logging.ERROR
-    logging.basicConfig(level=level, format="cipsec: %(message)s", stream=sys.stderr)
+    level = logging.INFO if is_verbose(argv) else logging.ERROR
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setLevel(level)  # libraries set levels of their own, which the root's does not stop
+    handler.setFormatter(_Harmless("cipsec: %(message)s"))
+    logging.basicConfig(level=level, handlers=[handler])
+
+
+class _Harmless(logging.Formatter):
+    """Shows messages on one line, escapes made visible: libraries log what strangers sent."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  # as inherited
+        return safe.text(super().formatMessage(record), limit=2000)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from cipsec._cli.talk import Talk
 
@@ -29,7 +30,13 @@ Output = Annotated[
 ]
 CaDir = Annotated[
     Path | None,
-    typer.Option("--ca-dir", metavar="DIR", envvar="CIPSEC_CA_DIR", help="The CA's folder."),
+    typer.Option(
+        "--ca-dir",
+        metavar="DIR",
+        envvar="CIPSEC_CA_DIR",
+        readable=False,  # not looked at by typer: what is forbidden is no wrong usage
+        help="The CA's folder.",
+    ),
 ]
 IdentityDir = Annotated[
     Path | None,
@@ -74,7 +81,7 @@ def group(name: str, summary: str) -> typer.Typer:
 
 
 def command(
-    app: typer.Typer, name: str
+    app: typer.Typer, name: str, *, cls: type[TyperCommand] | None = None
 ) -> Callable[[Callable[..., int | None]], Callable[..., int | None]]:
     """Register `function(talk, …) -> exit code or None` as `name`, with the common options."""
 
@@ -87,7 +94,7 @@ def command(
                 raise typer.Exit(code)
 
         _sign(invoke, function)
-        app.command(name)(invoke)
+        app.command(name, cls=cls)(invoke)
         return function
 
     return register

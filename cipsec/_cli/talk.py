@@ -9,7 +9,6 @@ nothing is ever read as markup.
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,6 +17,8 @@ from typing import TextIO
 
 from cipsec import safe
 from cipsec.errors import CipsecError, Pending
+
+_SAID = 4096  # characters of one line on stderr
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,16 +39,16 @@ class Talk:
     def say(self, line: str) -> None:
         """Tell what happens, on stderr, unless `-q`."""
         if not self.quiet:
-            _line(sys.stderr, line)
+            _line(sys.stderr, _harmless(line))
 
     def detail(self, line: str) -> None:
         """Tell what only `-v` wants to know."""
         if self.verbose:
-            _line(sys.stderr, line)
+            _line(sys.stderr, _harmless(line))
 
     def warn(self, line: str) -> None:
         """Warn, on stderr, even with `-q`."""
-        _line(sys.stderr, f"cipsec: warning: {line}")
+        _line(sys.stderr, f"cipsec: warning: {_harmless(line)}")
 
     def live(self, line: str) -> None:
         """Rewrite one line in place; nothing unless stderr is a terminal."""
@@ -65,11 +66,21 @@ class Talk:
 
     def document(self, value: Mapping[str, object]) -> None:
         """Print one JSON object."""
-        _line(sys.stdout, json.dumps(value, indent=2, ensure_ascii=True))
+        _line(sys.stdout, _json(value, indent=2))
 
     def event(self, value: Mapping[str, object]) -> None:
         """Print one line of a JSON stream, at once."""
-        _line(sys.stdout, json.dumps(value, ensure_ascii=True))
+        _line(sys.stdout, _json(value))
+        sys.stdout.flush()
+
+    def row(self, cells: Iterable[object]) -> None:
+        """Print one row of a stream for people, separated by tabs, at once."""
+        _line(sys.stdout, "\t".join(map(_cell, cells)))
+        sys.stdout.flush()
+
+    def line(self, text: str) -> None:
+        """Print one line of a narrative, at once; the caller has made it harmless."""
+        _line(sys.stdout, text)
         sys.stdout.flush()
 
     def raw(self, data: bytes) -> None:
@@ -105,7 +116,7 @@ class Talk:
     def error(self, error: CipsecError) -> None:
         """Say what went wrong and, on the next line, what to type."""
         if self.json:
-            self.document({"error": _error_object(error)})
+            self.document({"error": error_object(error)})
         _line(sys.stderr, f"cipsec: error: {safe.text(error.message)}")
         if error.hint:
             _line(sys.stderr, f"cipsec: hint: {safe.text(error.hint)}")
@@ -115,7 +126,8 @@ class Talk:
         return not self.no_color and "NO_COLOR" not in os.environ
 
 
-def _error_object(error: CipsecError) -> dict[str, object]:
+def error_object(error: CipsecError) -> dict[str, object]:
+    """Return an error as `--json` shows it."""
     shown: dict[str, object] = {
         "kind": error.kind,
         "message": safe.text(error.message),
@@ -126,8 +138,20 @@ def _error_object(error: CipsecError) -> dict[str, object]:
     return shown
 
 
+def _json(value: Mapping[str, object], *, indent: int | None = None) -> str:
+    import json  # 2 ms, which `cert show` for people need not spend
+
+    return json.dumps(value, indent=indent, ensure_ascii=True)
+
+
+def _harmless(lines: str) -> str:
+    """Escape each of the lines; they are told apart by who writes them, not by strangers."""
+    return "\n".join(safe.text(line, limit=_SAID) for line in lines.split("\n"))
+
+
 def _line(stream: TextIO, line: str) -> None:
-    stream.write(line.encode("utf-8", "backslashreplace").decode("utf-8") + "\n")
+    encoding = stream.encoding or "utf-8"  # a pipe on Windows, or PYTHONIOENCODING, may be narrow
+    stream.write(line.encode(encoding, "backslashreplace").decode(encoding) + "\n")
 
 
 def _cell(value: object) -> str:

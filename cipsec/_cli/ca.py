@@ -1,0 +1,23 @@
+"""`cipsec ca`: the commands of the local CA, listed; each is imported light and works heavy."""
+
+from __future__ import annotations
+
+from cipsec._cli.ca_issue import issue
+from cipsec._cli.ca_record import listing, log
+from cipsec._cli.ca_requests import approve, pending, reject
+from cipsec._cli.ca_serve import serve
+from cipsec._cli.ca_setup import init
+from cipsec._cli.ca_show import show
+from cipsec._cli.options import command, group
+
+app = group("ca", "Run a local CA: set up, serve, approve, list.")
+
+command(app, "init")(init)
+command(app, "serve")(serve)
+command(app, "pending")(pending)
+command(app, "show")(show)
+command(app, "approve")(approve)
+command(app, "reject")(reject)
+command(app, "issue")(issue)
+command(app, "list")(listing)
+command(app, "log")(log)

@@ -1,0 +1,182 @@
+"""`cipsec ca list|log`: what was issued, and what happened."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cipsec import times
+from cipsec._cli.options import CaDir
+from cipsec._cli.talk import Talk
+from cipsec.errors import UsageError
+
+if TYPE_CHECKING:
+    import sqlite3
+
+    from cipsec.store.certificates import CertificateRow
+    from cipsec.store.database import Database
+    from cipsec.store.events import Event
+
+_COLUMNS = ["serial", "subject", "device", "not_after", "status", "rule", "reason"]
+_LOG_COLUMNS = ["at", "event", "actor", "address", "subject", "device", "id", "rule", "reason"]
+_LOOK_SECONDS = 0.5
+
+Expiring = Annotated[
+    str | None, typer.Option("--expiring", metavar="DURATION", help="Valid, but not for longer.")
+]
+Expired = Annotated[bool, typer.Option("--expired", help="No longer valid.")]
+Device = Annotated[
+    str | None, typer.Option("--device", metavar="VENDOR:SERIAL", help="Of this CIP device.")
+]
+Match = Annotated[
+    str | None, typer.Option("--match", metavar="TEXT", help="With this text in what is shown.")
+]
+Follow = Annotated[bool, typer.Option("--follow", help="Go on and tell what happens.")]
+Since = Annotated[
+    str | None, typer.Option("--since", metavar="TIME|DURATION", help="Not what was before.")
+]
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """Which certificates to list; nothing set means all."""
+
+    now: datetime
+    expiring: timedelta | None
+    expired: bool
+    match: str | None
+
+    def admits(self, row: CertificateRow) -> bool:
+        """Tell whether to list it; two limits of time admit what meets either."""
+        by_time = (self.expiring is None and not self.expired) or self._ends(row)
+        return by_time and (not self.match or self._has_text(row))
+
+    def _ends(self, row: CertificateRow) -> bool:
+        gone = row.status(self.now) == "expired"
+        if gone:
+            return self.expired
+        return self.expiring is not None and row.not_after <= (self.now + self.expiring).timestamp()
+
+    def _has_text(self, row: CertificateRow) -> bool:
+        wanted = (self.match or "").casefold()
+        fields = (row.serial, row.subject, row.device, row.mac, row.rule, row.reason, row.kind)
+        return any(wanted in (field or "").casefold() for field in fields)
+
+
+def listing(
+    talk: Talk,
+    *,
+    expiring: Expiring = None,
+    expired: Expired = False,
+    device: Device = None,
+    match: Match = None,
+    ca_dir: CaDir = None,
+) -> None:
+    """List the certificates that this CA issued, oldest first."""
+    from cipsec._cli import ca_shown
+    from cipsec.ca_folder import open_folder
+    from cipsec.pki.device import DeviceId
+
+    known = str(DeviceId.parse(device)) if device is not None else None
+    soon = times.parse_duration(expiring) if expiring is not None else None
+    wanted = _Wanted(times.now(), soon, expired, match)
+    shown = ca_shown.certificate if talk.json else ca_shown.certificate_line
+    with closing(open_folder(ca_dir).store()) as database:
+        rows = database.read(lambda db: list(_listed(db, known, wanted, shown)))
+    if not rows:
+        talk.say("cipsec: no certificate is there")
+    talk.table("certificates", _COLUMNS, rows)
+
+
+def _listed(
+    db: sqlite3.Connection,
+    device: str | None,
+    wanted: _Wanted,
+    shown: Callable[[CertificateRow, datetime], dict[str, object]],
+) -> Iterator[dict[str, object]]:
+    """Yield the records of the certificates wanted, without keeping what was read for them."""
+    from cipsec.store import certificates
+
+    for row in certificates.listed(db, device=device):
+        if wanted.admits(row):
+            yield shown(row, wanted.now)
+
+
+def log(talk: Talk, *, follow: Follow = False, since: Since = None, ca_dir: CaDir = None) -> None:
+    """Show what happened, oldest first; --follow goes on until Ctrl-C."""
+    from cipsec.ca_folder import open_folder
+
+    start = int(_since(since).timestamp()) if since is not None else 0
+    with closing(open_folder(ca_dir).store()) as database:
+        if follow:
+            _follow(talk, database, start)
+        else:
+            _print(talk, [event for _, event in _after(database, 0, start)])
+
+
+def _since(text: str) -> datetime:
+    """Read a time, or a duration before now; raise UsageError."""
+    try:
+        return times.now() - times.parse_duration(text)
+    except UsageError:
+        pass
+    try:
+        return times.parse_time(text)
+    except UsageError:
+        raise UsageError(
+            f"{text!r} is neither a time nor a duration",
+            hint="write 2027-01-31T06:00:00Z, or 8h for the last eight hours",
+        ) from None
+
+
+def _after(database: Database, seq: int, since: int) -> list[tuple[int, Event]]:
+    from cipsec.store import events
+
+    return database.read(lambda db: list(events.after(db, seq, since=since)))
+
+
+def _print(talk: Talk, found: list[Event]) -> None:
+    from cipsec.store.events import shown
+
+    if talk.json:
+        talk.document({"events": [shown(event) for event in found]})
+        return
+    if not found:
+        talk.say("cipsec: nothing happened")
+    talk.table("events", _LOG_COLUMNS, map(_line, found))
+
+
+def _follow(talk: Talk, database: Database, since: int) -> None:
+    """Print events as they are recorded; ends with an interrupt or an error."""
+    from cipsec.store.events import shown
+
+    seq = 0
+    while True:
+        for number, event in _after(database, seq, since):
+            seq = number
+            if talk.json:
+                talk.event(shown(event))
+            else:
+                line = _line(event)
+                talk.row(line[column] for column in _LOG_COLUMNS)
+        time.sleep(_LOOK_SECONDS)
+
+
+def _line(event: Event) -> dict[str, object]:
+    """Return what a line has room for."""
+    from cipsec._cli import ca_shown
+    from cipsec.store.events import shown
+
+    short = (event.request or "")[: ca_shown.SHORT_ID] or None
+    return {
+        **shown(event),
+        "subject": ca_shown.brief(event.subject),
+        "reason": ca_shown.brief(event.reason),
+        "id": short or (event.serial or "")[: ca_shown.SHORT_SERIAL] or None,
+    }

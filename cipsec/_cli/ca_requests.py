@@ -1,0 +1,263 @@
+"""`cipsec ca pending|approve|reject`: who waits, and the administrator's decision about it."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from dataclasses import asdict, dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cipsec import safe, times
+from cipsec._cli import actor, ask, exits
+from cipsec._cli.options import CaDir, DryRun, Yes
+from cipsec._cli.talk import Talk
+from cipsec.errors import NotFound, UsageError
+
+if TYPE_CHECKING:
+    import sqlite3
+
+    from cipsec.ra.queue import Decided
+    from cipsec.store.database import Database
+    from cipsec.store.requests import RequestRow, State
+
+_COLUMNS = ["id", "waits", "subject", "device", "proved", "claimed", "address"]
+_SHOWN_BEFORE_ASKING = 20
+
+StateName = Annotated[
+    str,
+    typer.Option("--state", metavar="STATE", help="pending, approved, rejected, granted, all."),
+]
+Older = Annotated[
+    str | None, typer.Option("--older", metavar="DURATION", help="Only who waits longer.")
+]
+Ids = Annotated[
+    list[str] | None, typer.Argument(metavar="ID…", help="Requests, by 8 or more digits.")
+]
+Note = Annotated[str | None, typer.Option("--note", metavar="TEXT", help="Why; kept on record.")]
+Match = Annotated[
+    str | None,
+    typer.Option(
+        "--match", metavar="TEXT", help="All that wait and have this text; with --expect."
+    ),
+]
+Expect = Annotated[
+    int | None, typer.Option("--expect", metavar="N", min=1, help="How many --match must find.")
+]
+Again = Annotated[bool, typer.Option("--force", "-f", help="Decide again what was decided.")]
+
+
+def pending(
+    talk: Talk, *, state: StateName = "pending", older: Older = None, ca_dir: CaDir = None
+) -> None:
+    """List the requests that wait for a decision, the longest waiting first."""
+    from cipsec._cli import ca_shown
+    from cipsec.ca_folder import open_folder
+    from cipsec.store import requests
+
+    states, now = _states(state), times.now()
+    latest = now - (timedelta() if older is None else times.parse_duration(older))
+    with closing(open_folder(ca_dir).store()) as database:
+        rows = [
+            row
+            for row in database.read(lambda db: list(requests.listed(db, states)))
+            if older is None or row.first_seen <= latest.timestamp()
+        ]
+    if not rows:
+        talk.say(f"cipsec: no request {'waits' if state == 'pending' else 'is there'}")
+    if talk.json:
+        talk.document({"requests": [ca_shown.request(row) for row in rows]})
+    else:
+        columns = _COLUMNS if state == "pending" else [*_COLUMNS[:1], "state", *_COLUMNS[1:]]
+        talk.table("requests", columns, (ca_shown.request_line(row, now) for row in rows))
+
+
+def _states(name: str) -> list[State]:
+    from cipsec.store.requests import State
+
+    if name == "all":
+        return list(State)
+    try:
+        return [State(name)]
+    except ValueError:
+        hint = f"choose one of {', '.join(State)}, all"
+        raise UsageError(f"{name!r} is not a state", hint=hint) from None
+
+
+@dataclass(frozen=True, slots=True)
+class _Wish:
+    """What an administrator asked for: which outcome, for requests by id or by text, and how."""
+
+    outcome: str
+    ids: list[str]
+    match: str | None
+    expect: int | None
+    note: str | None
+    dry_run: bool
+    yes: bool
+    again: bool
+
+
+def approve(
+    talk: Talk,
+    *,
+    ids: Ids = None,
+    note: Note = None,
+    match: Match = None,
+    expect: Expect = None,
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    force: Again = False,
+    ca_dir: CaDir = None,
+) -> int:
+    """Approve requests; each device receives its certificate when it asks next."""
+    wish = _Wish("approved", ids or [], match, expect, note or None, dry_run, yes, force)
+    made = _act(talk, ca_dir, wish)
+    if any(decided.changed for decided in made):
+        talk.say("cipsec: the certificate is issued when the device asks next")
+    return _code(talk, made, {"approved", "granted"})
+
+
+def reject(
+    talk: Talk,
+    *,
+    ids: Ids = None,
+    note: Note = None,
+    match: Match = None,
+    expect: Expect = None,
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    force: Again = False,
+    ca_dir: CaDir = None,
+) -> int:
+    """Reject requests; each device is told so, with the note, when it asks next."""
+    wish = _Wish("rejected", ids or [], match, expect, note or None, dry_run, yes, force)
+    return _code(talk, _act(talk, ca_dir, wish), {"rejected"})
+
+
+def _code(talk: Talk, made: list[Decided], wanted: set[str]) -> int:
+    """Return the exit code: whether all are as wanted, whoever decided so."""
+    others = {decided.outcome for decided in made} - wanted
+    if others - {"granted"}:
+        talk.say("cipsec: hint: what was decided otherwise before is decided again with -f")
+    return exits.OK if made and not others else exits.NO
+
+
+def _act(talk: Talk, ca_dir: Path | None, wish: _Wish) -> list[Decided]:
+    """Decide what was asked for and say what became of it; nothing when a person said no."""
+    from cipsec.ca_folder import open_folder
+
+    _check(wish)
+    with closing(open_folder(ca_dir).store()) as database:
+        ids = wish.ids or _found(talk, database, wish)
+        # By the ids that were counted and shown: what arrives meanwhile is not decided unseen.
+        made = _decide(database, ids, wish)
+    _report(talk, made, dry_run=wish.dry_run)
+    return made
+
+
+def _check(wish: _Wish) -> None:
+    if bool(wish.ids) == (wish.match is not None):
+        raise UsageError(
+            "name the requests, or find them with --match", hint="list them with: cipsec ca pending"
+        )
+    if wish.match is not None and not wish.match.strip():
+        raise UsageError("--match with an empty text would mean everybody")
+    if wish.expect is not None and wish.match is None:
+        raise UsageError("--expect counts what --match finds", hint="leave it out")
+    check_text(wish.note, "--note")
+
+
+def check_text(text: str | None, option: str) -> None:
+    """Raise UsageError for bytes on the command line that are not text, and cannot be kept."""
+    try:
+        (text or "").encode()
+    except UnicodeEncodeError:
+        raise UsageError(f"what {option} gives is not UTF-8 text") from None
+
+
+def _decide(database: Database, ids: list[str], wish: _Wish) -> list[Decided]:
+    """Decide all or, when one is not there, none."""
+    if wish.dry_run:
+        return database.read(lambda db: _foreseen(db, ids, wish))
+    return database.write(lambda db: _decided(db, ids, wish))
+
+
+def _found(talk: Talk, database: Database, wish: _Wish) -> list[str]:
+    """Return the ids that --match finds: as many as expected; none when a person says no."""
+    from cipsec.ra import queue
+
+    text = wish.match or ""
+    rows = database.read(lambda db: queue.matching(db, text))
+    if not rows:
+        raise NotFound(f"no request that waits has {text!r}", hint="cipsec ca pending")
+    if wish.expect is None:
+        hint = f"look at them with: cipsec ca pending; then add --expect {len(rows)}"
+        raise UsageError(f"{_requests(len(rows))} with {text!r}", hint=hint)
+    if wish.expect != len(rows):
+        raise UsageError(
+            f"{_requests(len(rows))} with {text!r}, not {wish.expect}",
+            hint="look at them with: cipsec ca pending",
+        )
+    if talk.interactive and not (wish.yes or wish.dry_run) and not _agrees(talk, rows, wish):
+        talk.say("cipsec: nothing was decided")
+        return []
+    return [row.id for row in rows]
+
+
+def _requests(count: int) -> str:
+    return "1 request waits" if count == 1 else f"{count} requests wait"
+
+
+def _agrees(talk: Talk, rows: list[RequestRow], wish: _Wish) -> bool:
+    """Show who is meant, and ask."""
+    from cipsec._cli import ca_shown
+
+    for row in rows[:_SHOWN_BEFORE_ASKING]:
+        line = f"{row.id[: ca_shown.SHORT_ID]} {row.subject} {row.device or ''} {row.address}"
+        talk.say(safe.text(line))
+    if len(rows) > _SHOWN_BEFORE_ASKING:
+        talk.say(f"… and {len(rows) - _SHOWN_BEFORE_ASKING} more")
+    return ask.confirm(talk, f"Shall they all be {wish.outcome}?", option="-y")
+
+
+def _foreseen(db: sqlite3.Connection, ids: list[str], wish: _Wish) -> list[Decided]:
+    from cipsec.ra.queue import Decided, settled
+
+    return [
+        settled(row, again=wish.again)
+        or Decided(row.id, wish.outcome, changed=False, reason="nothing stands against it")
+        for row in _rows(db, ids)
+    ]
+
+
+def _decided(db: sqlite3.Connection, ids: list[str], wish: _Wish) -> list[Decided]:
+    from cipsec.ra import queue
+    from cipsec.store.requests import State
+
+    state, by, now = State(wish.outcome), actor.name(), times.now()
+    return [
+        queue.decide(db, row, state, by=by, now=now, note=wish.note, again=wish.again)
+        for row in _rows(db, ids)
+    ]
+
+
+def _rows(db: sqlite3.Connection, ids: list[str]) -> list[RequestRow]:
+    """Return the requests, each once however often it was named."""
+    from cipsec.ra import queue
+
+    return list({row.id: row for row in (queue.find(db, text) for text in ids)}.values())
+
+
+def _report(talk: Talk, made: list[Decided], *, dry_run: bool) -> None:
+    from cipsec._cli import ca_shown
+
+    if talk.json:
+        talk.document({"decisions": [asdict(decided) for decided in made]})
+    else:
+        lines = [{**asdict(d), "id": d.id[: ca_shown.SHORT_ID]} for d in made]
+        talk.table("decisions", ["id", "outcome", "changed", "reason"], lines)
+    if dry_run:
+        talk.say("cipsec: nothing was changed")

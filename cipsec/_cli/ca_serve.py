@@ -1,0 +1,121 @@
+"""`cipsec ca serve`: options to values, and what the running server tells people."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cipsec._cli import ask
+from cipsec._cli.options import CaDir, PassphraseFile
+from cipsec._cli.talk import Talk
+
+if TYPE_CHECKING:
+    from cipsec.serve.plan import Ready
+    from cipsec.store.events import Event
+
+_SHORT = 12
+
+Listening = Annotated[
+    str, typer.Option("--listen", metavar="ADDR:PORT", help="Where to listen; port 0 for any.")
+]
+Interfaces = Annotated[
+    list[str] | None,
+    typer.Option("--interface", metavar="IF", help="Serve and announce here only; repeatable."),
+]
+Announce = Annotated[bool, typer.Option("--announce/--no-announce", help="Announce by DNS-SD.")]
+Instance = Annotated[
+    str | None, typer.Option("--instance", metavar="NAME", help="The name announced.")
+]
+Workers = Annotated[int, typer.Option("--workers", min=1, max=64, help="Processes that serve.")]
+For = Annotated[str | None, typer.Option("--for", metavar="DURATION", help="End after this long.")]
+ReadyFile = Annotated[
+    Path | None,
+    typer.Option("--ready-file", metavar="FILE", help="Write JSON once requests are accepted."),
+]
+
+
+def serve(
+    talk: Talk,
+    *,
+    listen: Listening = ":8443",
+    interface: Interfaces = None,
+    announce: Announce = True,
+    instance: Instance = None,
+    workers: Workers = 1,
+    duration: For = None,
+    ready_file: ReadyFile = None,
+    passphrase_file: PassphraseFile = None,
+    ca_dir: CaDir = None,
+) -> None:
+    """Serve enrollments by EST, and announce the server by DNS-SD."""
+    from cipsec import times
+    from cipsec.ca_folder import open_folder
+    from cipsec.serve.listen import Listen
+    from cipsec.serve.plan import Options
+    from cipsec.serve.run import run
+
+    folder = open_folder(ca_dir)
+    options = Options(
+        listen=Listen.parse(listen),
+        interfaces=tuple(interface or ()),
+        announce=announce,
+        instance=instance,
+        workers=workers,
+        duration=times.parse_duration(duration) if duration else None,
+    )
+    passphrase = None
+    if folder.is_encrypted():
+        passphrase = ask.secret(
+            talk, "Passphrase of the CA key", file=passphrase_file, option="--passphrase-file"
+        )
+    run(
+        folder,
+        passphrase,
+        options,
+        ready=lambda told: _ready(talk, told, ready_file),
+        tell=lambda event: _tell(talk, event),
+    )
+
+
+def _ready(talk: Talk, told: Ready, ready_file: Path | None) -> None:
+    from cipsec import files
+
+    document = {
+        "event": "ready",
+        "url": told.url,
+        "port": told.port,
+        "ca_sha256": told.ca_sha256,
+        "names": list(told.names),
+    }
+    for rule in told.global_grants:
+        talk.warn(f"the rule {rule!r} grants a certificate to everybody: for a laboratory only")
+    if talk.json:
+        talk.event(document)
+    talk.say(f"serving {told.url}\nCA fingerprint (SHA-256) {told.ca_sha256}")
+    if ready_file:
+        files.replace(ready_file, json.dumps(document).encode() + b"\n", mode=files.PUBLIC)
+
+
+def _tell(talk: Talk, event: Event) -> None:
+    from cipsec import safe, times
+
+    if talk.json:
+        from cipsec.store.events import shown
+
+        talk.event(shown(event))
+    if talk.quiet:
+        return
+    parts = [
+        event.event,
+        event.subject or "no subject",
+        f"from {event.address}" if event.address else "",
+        f"({event.rule}: {event.reason})" if event.rule else f"({event.reason})",
+        f"approve with: cipsec ca approve {event.request[:_SHORT]}"
+        if event.event == "pending" and event.request
+        else "",
+    ]
+    line = " ".join(safe.text(part) for part in parts if part)
+    talk.say(f"{times.show_time(times.now())} {line}")

@@ -1,0 +1,155 @@
+"""`cipsec ca show`: one request, one certificate, or the CA itself, with all that is known."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cipsec import times
+from cipsec._cli.options import CaDir
+from cipsec._cli.talk import Talk
+from cipsec.errors import NotFound, StoreFailed, UsageError
+
+if TYPE_CHECKING:
+    import sqlite3
+
+    from cryptography import x509
+
+    from cipsec.ca_folder import CaFolder
+    from cipsec.store.certificates import CertificateRow
+    from cipsec.store.requests import RequestRow
+
+_SHORTEST = 8  # hex digits; fewer begin too many
+
+Id = Annotated[
+    str | None,
+    typer.Argument(metavar="[ID]", help="A request's id or a serial number, 8 or more digits."),
+]
+# Long or for programs only: with --json they are there.
+_NOT_FOR_PEOPLE = frozenset({"csr", "pem", "extensions", "critical", "basic_constraints"})
+
+
+def show(talk: Talk, given: Id = None, *, ca_dir: CaDir = None) -> None:
+    """Show a request or a certificate, and why it is as it is; without ID, the CA."""
+    from cipsec.ca_folder import open_folder
+
+    folder = open_folder(ca_dir)
+    with closing(folder.store()) as database:
+        if given is None:
+            _print(talk, "ca", database.read(lambda db: _ca(folder, db)))
+            return
+        digits = _digits(given)
+        found = database.read(lambda db: _find(db, digits))
+    key, record = found
+    _print(talk, key, record)
+
+
+def _digits(given: str) -> str:
+    """Return the hex digits of an id as people and openssl write them; raise UsageError."""
+    digits = given.strip().lower().replace(":", "")
+    if len(digits) < _SHORTEST or not set(digits) <= set("0123456789abcdef"):
+        raise UsageError(
+            f"{given!r} is neither a request's id nor a serial number",
+            hint=f"give {_SHORTEST} or more digits, from: cipsec ca pending, cipsec ca list",
+        )
+    return digits
+
+
+def _find(db: sqlite3.Connection, digits: str) -> tuple[str, dict[str, object]]:
+    from cipsec.store import certificates, requests
+
+    asked = requests.by_prefix(db, digits)
+    issued = certificates.by_serial_prefix(db, digits)
+    match asked, issued:
+        case [row], []:
+            return "request", _request(row)
+        case [], [row]:
+            return "certificate", _certificate(row)
+        case [], []:
+            hint = "list them with: cipsec ca pending --state all, cipsec ca list"
+            raise NotFound(f"there is no request and no certificate {digits}", hint=hint)
+        case _:
+            raise UsageError(f"{digits} begins more than one id", hint="give more digits")
+
+
+def _request(row: RequestRow) -> dict[str, object]:
+    """Return a request with what its CSR asks for, what was proved and what is only claimed."""
+    from cryptography.hazmat.primitives.serialization import Encoding
+
+    from cipsec._cli import ca_shown
+    from cipsec.pki import csr, keys
+
+    asked = csr.parse(row.csr)
+    return {
+        **ca_shown.request(row),
+        "san": ca_shown.texts(row.sans),
+        "label": row.label,
+        "key_type": keys.type_name(asked.public_key),
+        "decided_at": ca_shown.moment(row.decided_at),
+        "decided_by": row.decided_by,
+        "certificate": row.serial,
+        "csr": asked.parsed.public_bytes(Encoding.PEM).decode(),
+    }
+
+
+def _certificate(row: CertificateRow) -> dict[str, object]:
+    """Return what a certificate says, and why it was issued."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives.serialization import Encoding
+
+    from cipsec._cli import ca_shown
+    from cipsec.pki import describe
+    from cipsec.pki.faults import UNREADABLE
+
+    now = times.now()
+    try:
+        parsed = x509.load_der_x509_certificate(row.der)
+        described = describe.certificate(parsed, now)
+    except UNREADABLE:
+        hint = "restore the CA folder from a backup"
+        raise StoreFailed(f"certificate {row.serial} is damaged in the store", hint=hint) from None
+    return {
+        **described,
+        **ca_shown.certificate(row, now),
+        "proved": row.proved,
+        "issued_at": ca_shown.moment(row.issued_at),
+        "enrollment": row.enrollment or None,
+        "pem": parsed.public_bytes(Encoding.PEM).decode(),
+    }
+
+
+def _ca(folder: CaFolder, db: sqlite3.Connection) -> dict[str, object]:
+    from cipsec.ca_folder import fingerprint
+    from cipsec.pki import keys
+    from cipsec.pki.names import show_name, show_serial
+    from cipsec.store import certificates, requests
+
+    own: x509.Certificate = folder.certificate()
+    return {
+        "directory": str(folder.path),
+        "subject": show_name(own.subject),
+        "sha256": fingerprint(own),
+        "serial": show_serial(own.serial_number),
+        "not_before": times.show_time(own.not_valid_before_utc),
+        "not_after": times.show_time(own.not_valid_after_utc),
+        "key_type": keys.type_name(own.public_key()),
+        "key_encrypted": folder.is_encrypted(),
+        "certificates": certificates.count(db),
+        "pending": requests.count_pending(db),
+    }
+
+
+def _print(talk: Talk, key: str, record: dict[str, object]) -> None:
+    """Print the whole record as JSON, or what people read of it."""
+    if talk.json:
+        talk.document({key: record})
+        return
+    from cipsec._cli import lines
+    from cipsec._cli.ca_setup import grouped
+
+    shown = {name: value for name, value in record.items() if name not in _NOT_FOR_PEOPLE}
+    if key == "ca":
+        shown["sha256"] = grouped(str(record["sha256"]))
+    talk.fields(key, lines.of(shown) if key == "certificate" else shown)

@@ -1,0 +1,255 @@
+"""`cipsec enroll`, `renew`, `status`: the endpoint's own acts; the deciding is in `endpoint`."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from typer.core import TyperCommand
+
+from cipsec._cli.options import DryRun, Force, IdentityDir, PasswordFile, command, group
+from cipsec._cli.talk import Talk
+from cipsec.errors import CipsecError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from cipsec.discovery.interfaces import Interface
+    from cipsec.endpoint.folder import Folder
+    from cipsec.endpoint.obtain import Patience
+    from cipsec.endpoint.trust import Trust
+    from cipsec.tls.client import Credential
+
+app = group("enroll", "Get, renew and show this endpoint's identity.")
+
+_DUE = "66%"
+
+Wait = Annotated[
+    bool, typer.Option("--wait/--no-wait", help="Wait for a decision, or exit with 11.")
+]
+Timeout = Annotated[
+    str | None, typer.Option(metavar="DURATION", help="Wait no longer than this, e.g. 8h.")
+]
+
+
+@command(app, "enroll")
+def enroll(
+    talk: Talk,
+    *,
+    server: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL|HOST[:PORT]", help="The EST server, port 8443; else discovery finds it."
+        ),
+    ] = None,
+    label: Annotated[str | None, typer.Option(metavar="LABEL", help="The EST label.")] = None,
+    interface: Annotated[
+        list[str] | None,
+        typer.Option(metavar="IF", help="Discover here only, name or address; repeatable."),
+    ] = None,
+    identity: IdentityDir = None,
+    subject: Annotated[
+        str | None,
+        typer.Option(metavar="DN", help="The subject, e.g. 'CN=Drive 7'; this machine's name."),
+    ] = None,
+    san: Annotated[
+        list[str] | None,
+        typer.Option(metavar="KIND:VALUE", help="dns:, ip:, email: or uri:; repeatable."),
+    ] = None,
+    device: Annotated[
+        str | None,
+        typer.Option(metavar="VENDOR:SERIAL", help="The CIP device, hexadecimal: 0001:6040C8F2."),
+    ] = None,
+    mac: Annotated[str | None, typer.Option(metavar="MAC", help="The MAC address.")] = None,
+    key_type: Annotated[
+        str | None,
+        typer.Option(metavar="TYPE", help="ec-p256 (else), ec-p384, rsa-2048, rsa-3072."),
+    ] = None,
+    user: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Log in with this name and a password.")
+    ] = None,
+    password_file: PasswordFile = None,
+    cert: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Present this certificate; with --key.")
+    ] = None,
+    key: Annotated[Path | None, typer.Option(metavar="FILE", help="The key of --cert.")] = None,
+    trust: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Trust the CA certificates in this file.")
+    ] = None,
+    fingerprint: Annotated[
+        str | None, typer.Option(metavar="SHA256", help="Trust the CA with this fingerprint.")
+    ] = None,
+    wait: Wait = True,
+    timeout: Timeout = None,
+    dry_run: DryRun = False,
+    force: Force = False,
+) -> int | None:
+    """Get a certificate for this endpoint, or go on with the request that waits.
+
+    The identity (key.pem, certificate.pem, chain.pem, trust.pem) is kept in one folder. Where one
+    is there and valid, -f gets a new one; it stays in use until the new one has come.
+    """
+    from cipsec._cli.identity import open_folder, planned, shown
+    from cipsec._cli.person import Terminal
+    from cipsec.endpoint import enroll as endpoint
+    from cipsec.endpoint.server import Server
+
+    Server.at("", label)  # a label that is none is said before the network is asked
+    at = Server.parse(server, label) if server is not None else None
+    wish = endpoint.Wish(
+        server=at,
+        label=at.label if at else label,
+        interfaces=_interfaces(interface),
+        user=user,
+        credential=_credential(cert, key),
+        trust=_trust(trust, fingerprint),
+        **_names(subject, san, device, mac, key_type),
+    )
+    folder = open_folder(identity)
+    terminal = Terminal.of(talk, password_file)
+    if dry_run:
+        _show(talk, planned(folder, wish, terminal, force=force))
+        return None
+    patience = _patience(timeout, wait=wait)
+    with _interruptible(talk, folder, "enroll"):
+        got = endpoint.enroll(folder, wish, patience=patience, force=force, person=terminal)
+    talk.fields("identity", shown(got))
+    return None
+
+
+class _OptionalDue(TyperCommand):
+    """A command whose `--if-due` may stand without a value, which typer does not know."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        given = list(args)
+        for position, word in enumerate(args):
+            following = args[position + 1 : position + 2]
+            if word == "--if-due" and (not following or following[0].startswith("-")):
+                given[position] = f"--if-due={_DUE}"
+        return super().parse_args(ctx, given)
+
+
+@command(app, "renew", cls=_OptionalDue)
+def renew(
+    talk: Talk,
+    *,
+    identity: IdentityDir = None,
+    rekey: Annotated[
+        bool, typer.Option("--rekey/--same-key", help="Make a new key, or keep the old.")
+    ] = True,
+    if_due: Annotated[
+        str | None,
+        typer.Option(
+            metavar="[66%|30d]",
+            help="Only after this share of its life (66% if none is said) or this near its end.",
+        ),
+    ] = None,
+    wait: Wait = True,
+    timeout: Timeout = None,
+    dry_run: DryRun = False,
+) -> int | None:
+    """Renew this endpoint's certificate for the same names, or go on with a renewal that waits."""
+    from cipsec._cli.identity import open_folder, shown
+    from cipsec._cli.person import Terminal
+    from cipsec.endpoint import renew as endpoint
+
+    due = endpoint.Due.parse(if_due) if if_due else None
+    folder = open_folder(identity)
+    terminal = Terminal.of(talk, None)
+    if dry_run:
+        talk.fields("identity", shown(endpoint.rehearse(folder, due=due, person=terminal)))
+        return None
+    patience = _patience(timeout, wait=wait)
+    with _interruptible(talk, folder, "renew"):
+        got = endpoint.renew(folder, rekey=rekey, due=due, patience=patience, person=terminal)
+    talk.fields("identity", shown(got))
+    return None
+
+
+@command(app, "status")
+def status(talk: Talk, *, identity: IdentityDir = None) -> int | None:
+    """Show this endpoint's identity, until when it is valid, and what it waits for."""
+    from cipsec._cli.identity import open_folder, status_of
+
+    _show(talk, status_of(open_folder(identity)))
+    return None
+
+
+def _show(talk: Talk, identity: dict[str, object]) -> None:
+    """Show all keys to programs, and to people those that say something."""
+    said = {name: value for name, value in identity.items() if value not in (None, [])}
+    talk.fields("identity", identity if talk.json else said)
+
+
+def _names(
+    subject: str | None,
+    san: list[str] | None,
+    device: str | None,
+    mac: str | None,
+    key_type: str | None,
+) -> dict[str, Any]:
+    from cipsec.pki.device import DeviceId, Mac
+    from cipsec.pki.keys import KeyType
+    from cipsec.pki.names import parse_san, parse_subject
+
+    return {
+        "subject": parse_subject(subject) if subject is not None else None,
+        "sans": tuple(map(parse_san, san or ())),
+        "device": DeviceId.parse(device) if device is not None else None,
+        "mac": Mac.parse(mac) if mac is not None else None,
+        "key_type": KeyType.parse(key_type) if key_type is not None else None,
+    }
+
+
+def _interfaces(wanted: list[str] | None) -> Sequence[Interface]:
+    if not wanted:
+        return ()
+    from cipsec.discovery.interfaces import choose
+
+    return choose(wanted)
+
+
+def _credential(certificate: Path | None, key: Path | None) -> Credential | None:
+    from cipsec.tls.client import Credential
+
+    if certificate and key:
+        return Credential(certificate.absolute(), key.absolute())
+    if certificate or key:
+        raise UsageError("--cert and --key belong together", hint="add --cert FILE --key FILE")
+    return None
+
+
+def _trust(file: Path | None, fingerprint: str | None) -> Trust:
+    from cipsec.endpoint.trust import Trust, read_anchors
+    from cipsec.pki.fingerprint import parse
+
+    if file and fingerprint is not None:
+        raise UsageError("give --trust or --fingerprint, not both")
+    if fingerprint is not None:
+        return Trust(fingerprint=parse(fingerprint))
+    return Trust(read_anchors(file)) if file else Trust()
+
+
+def _patience(timeout: str | None, *, wait: bool) -> Patience:
+    from cipsec.endpoint.obtain import Patience
+    from cipsec.times import parse_duration
+
+    return Patience(wait=wait, limit=parse_duration(timeout) if timeout is not None else None)
+
+
+@contextlib.contextmanager
+def _interruptible(talk: Talk, folder: Folder, verb: str) -> Iterator[None]:
+    """Leave a clean line, and say after Ctrl-C that nothing is lost."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        talk.end_live()
+        with contextlib.suppress(CipsecError):
+            if folder.draft():
+                again = f"cipsec {verb} --identity {folder.path}"
+                talk.say(f"cipsec: interrupted; goes on with the same key: {again}")
+        raise
+    finally:
+        talk.end_live()

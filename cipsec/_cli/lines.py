@@ -1,0 +1,55 @@
+"""Records of `pki.describe` as lines for people: both number bases, days, no empty lines."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from cipsec.pki.describe import NO_EXPIRY
+
+Record = Mapping[str, object]
+
+
+def of(record: Record) -> dict[str, object]:
+    """Return the lines to print for a certificate or request, in the record's order."""
+    shown: dict[str, object] = {}
+    for key, value in record.items():
+        line = _line(key, value, record)
+        if line not in (None, [], "", False):
+            shown[key] = line
+    return shown
+
+
+def _line(key: str, value: object, record: Record) -> object:
+    match key, value:
+        case "subject", "":
+            return "(empty)"
+        case "not_after", str(end):
+            return _end(end, record["days_left"])
+        case "days_left", _:
+            return None  # stands beside the end
+        case "vendor_id", int(number):
+            return f"{number} (0x{number:04X})"
+        case "device_serial", int(number):
+            return f"{number} (0x{number:08X})"
+        case "basic_constraints", {"ca": ca, "path_length": length}:
+            kind = "CA" if ca else "not a CA"
+            return kind if length is None else f"{kind}, path length {length}"
+        case "extensions", [*others]:
+            return [_extension(other) for other in others if isinstance(other, dict)]
+        case "challenge_password", True:
+            return "present (its value is not shown)"
+        case _:
+            return value
+
+
+def _end(end: str, days_left: object) -> str:
+    if end == NO_EXPIRY or not isinstance(days_left, int):
+        return "no well-defined expiry"
+    if days_left < 0:
+        return f"{end} (expired)"
+    return f"{end} ({days_left} {'day' if days_left == 1 else 'days'} left)"
+
+
+def _extension(other: Record) -> str:
+    critical = " critical" if other["critical"] else ""
+    return f"{other['name'] or other['oid']}{critical} {other['der']}"

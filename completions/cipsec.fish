@@ -1,0 +1,1 @@
+complete --command cipsec --no-files --arguments "(env _CIPSEC_COMPLETE=complete_fish _TYPER_COMPLETE_FISH_ACTION=get-args _TYPER_COMPLETE_ARGS=(commandline -cp) cipsec)" --condition "env _CIPSEC_COMPLETE=complete_fish _TYPER_COMPLETE_FISH_ACTION=is-args _TYPER_COMPLETE_ARGS=(commandline -cp) cipsec"
