@@ -1,0 +1,90 @@
+"""One process that answers requests: store, RA, EST and front joined, and ended in order."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import logging
+import socket
+from collections.abc import AsyncIterator, Callable, Sequence
+
+from cipsec.errors import CipsecError, LocalState
+from cipsec.est.server import EstServer
+from cipsec.front.server import FrontServer
+from cipsec.ra.authority import RegistrationAuthority
+from cipsec.ra.config import ConfigFile
+from cipsec.serve.ending import beside
+from cipsec.serve.plan import Plan
+from cipsec.store.events import Event
+from cipsec.store.writer import Writer
+
+_LOG = logging.getLogger(__name__)
+
+_DRAIN_SECONDS = 4.0  # of the five in which the server ends
+_FLUSH_SECONDS = 2.0
+_CERTIFICATE_SECONDS = 30.0
+
+
+@contextlib.asynccontextmanager
+async def serving(
+    plan: Plan, sockets: Sequence[socket.socket], tell: Callable[[Event], None]
+) -> AsyncIterator[None]:
+    """Serve requests inside the block; drain at its end."""
+    config = ConfigFile(plan.folder.config_file)
+    database = plan.folder.store()
+    writer = Writer(database)
+    authority = RegistrationAuthority(
+        plan.authority,
+        database,
+        writer,
+        config=config.current,
+        own_names=plan.certificate.names,
+        tell=tell,
+    )
+    est = EstServer(authority, [plan.authority.certificate], config.current)
+    front = FrontServer(plan.context(), est.handle)
+    try:
+        await front.start(sockets)
+        _spare_the_collector()
+        async with beside(_flush_polls(authority)), beside(_follow_certificate(plan, front)):
+            yield
+        await front.drain(_DRAIN_SECONDS)
+        await authority.polls.flush()
+    finally:
+        authority.close()
+        writer.close()
+        database.close()
+
+
+def _spare_the_collector() -> None:
+    """Keep what was made so far out of every later collection, and collect less often.
+
+    Connections leave no cycles behind, so there is little to find.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
+
+
+async def _flush_polls(authority: RegistrationAuthority) -> None:
+    while True:
+        await asyncio.sleep(_FLUSH_SECONDS)
+        try:
+            await authority.polls.flush()
+        except LocalState as error:
+            _LOG.error("polls are not counted: %s", error.message)
+
+
+async def _follow_certificate(plan: Plan, front: FrontServer) -> None:
+    """Serve new connections with the certificate in the folder, whichever process renewed it."""
+    served = plan.certificate.load()[0]
+    while True:
+        await asyncio.sleep(_CERTIFICATE_SECONDS)
+        try:
+            certificate = plan.certificate.load()[0]
+            if certificate != served:
+                front.exchange_context(plan.context())
+                served = certificate
+        except CipsecError as error:
+            _LOG.error("the server's certificate is not exchanged: %s", error.message)

@@ -1,0 +1,44 @@
+"""What goes on beside answering, in one process only: announcing and renewing the certificate."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator
+
+from cipsec.discovery.announce import Announcement
+from cipsec.errors import CipsecError
+from cipsec.serve.plan import Plan
+
+_LOG = logging.getLogger(__name__)
+
+_CERTIFICATE_SECONDS = 30.0
+
+
+async def keep_certificate(plan: Plan) -> None:
+    """Renew the server's certificate when it is due or this machine's names have changed."""
+    while True:
+        await asyncio.sleep(_CERTIFICATE_SECONDS)
+        try:
+            if await asyncio.to_thread(plan.renew):
+                _LOG.warning("the server's certificate was renewed")
+        except CipsecError as error:
+            _LOG.error("the server's certificate is not renewed: %s", error.message)
+
+
+@contextlib.asynccontextmanager
+async def announced(plan: Plan, port: int) -> AsyncIterator[None]:
+    """Announce the server inside the block, withdraw it at the end."""
+    options = plan.options
+    if not options.announce:
+        yield
+        return
+    instance = options.instance or plan.folder.configuration().name or "cipsec"
+    wanted = options.interfaces or tuple([options.listen.address] if options.listen.address else [])
+    announcement = Announcement(instance, port, wanted=wanted)
+    announcement.start()
+    try:
+        yield
+    finally:
+        await announcement.close()
