@@ -25,11 +25,15 @@ _PENDING = 11
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """Where the story is told: `say` a sentence, `show` a command before it runs, `output` its."""
+    """Where the story is told: `say` a sentence, `show` a command before it runs.
+
+    `output` gets what a command printed; None lets the commands print for themselves, which at a
+    terminal they do in tables.
+    """
 
     say: Callable[[str], None]
     show: Callable[[str], None]
-    output: Callable[[str], None]
+    output: Callable[[str], None] | None
 
 
 def play(folder: Path, stage: Stage) -> None:
@@ -123,15 +127,23 @@ class _Story:
     def run(self, *arguments: str, expected: int = 0) -> None:
         """Show one command, run it, and show its output."""
         self._stage.show(_shown(arguments))
+        output = self._stage.output
         done = subprocess.run(
-            _argv(arguments), cwd=self._folder, env=_environment(), check=False, text=True,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
-        )  # fmt: skip
-        self._stage.output(done.stdout)
+            _argv(arguments),
+            cwd=self._folder,
+            env=_environment(),
+            check=False,
+            text=True,
+            stdout=subprocess.PIPE if output else None,
+            stderr=subprocess.STDOUT if output else None,
+            stdin=subprocess.DEVNULL,
+        )
+        if output:
+            output(done.stdout)
         if done.returncode != expected:
             raise CipsecError(
                 f"cipsec {arguments[0]} ended with {done.returncode}, not {expected}",
-                hint="cipsec doctor, or run the demo again with --keep DIR and look there",
+                hint="run it again with: cipsec demo --keep DIR, and look into DIR",
             )
 
     def _json(self, *arguments: str) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import tempfile
 from pathlib import Path
 from typing import Annotated
@@ -40,6 +41,6 @@ def _play(talk: Talk, folder: Path) -> None:
         Stage(
             say=lambda sentence: talk.line(f"\n# {sentence}"),
             show=lambda command: talk.line(f"$ {command}"),
-            output=lambda text: talk.line(text.rstrip("\n")),
+            output=None if sys.stdout.isatty() else lambda text: talk.line(text.rstrip("\n")),
         ),
     )

@@ -1,0 +1,1 @@
+"""The README's command lines, run as they are shown."""
