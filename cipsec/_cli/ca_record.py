@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from cipsec.store.events import Event
 
 _COLUMNS = ["serial", "subject", "device", "not_after", "status", "rule", "reason"]
-_LOG_COLUMNS = ["at", "event", "actor", "address", "subject", "device", "id", "rule", "reason"]
+_LOG_COLUMNS = ["at", "event", "who", "subject", "id", "why"]
 _LOOK_SECONDS = 0.5
 
 Expiring = Annotated[
@@ -177,6 +177,7 @@ def _line(event: Event) -> dict[str, object]:
     return {
         **shown(event),
         "subject": ca_shown.brief(event.subject),
-        "reason": ca_shown.brief(event.reason),
+        "who": " ".join(filter(None, [event.actor, event.address])),
+        "why": ca_shown.brief(": ".join(filter(None, [event.rule, event.reason]))),
         "id": short or (event.serial or "")[: ca_shown.SHORT_SERIAL] or None,
     }

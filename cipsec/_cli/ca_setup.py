@@ -143,7 +143,7 @@ def _report(talk: Talk, folder: CaFolder, ca_dir: Path | None, policy: str) -> N
     made = {
         "directory": str(folder.path),
         "subject": show_name(certificate.subject),
-        "sha256": sha256 if talk.json else grouped(sha256),
+        "sha256": talk.fingerprint(sha256),
         "not_after": show_time(certificate.not_valid_after_utc),
     }
     talk.fields("ca", made)
@@ -153,8 +153,3 @@ def _report(talk: Talk, folder: CaFolder, ca_dir: Path | None, policy: str) -> N
     if policy == "password":
         talk.say(f"cipsec: next: cipsec user add NAME{where}")
     talk.say(f"cipsec: next: cipsec ca serve{where}")
-
-
-def grouped(digits: str) -> str:
-    """Return hex digits in groups of four, as people read them to each other."""
-    return " ".join(digits[i : i + 4] for i in range(0, len(digits), 4))

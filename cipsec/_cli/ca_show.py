@@ -147,9 +147,8 @@ def _print(talk: Talk, key: str, record: dict[str, object]) -> None:
         talk.document({key: record})
         return
     from cipsec._cli import lines
-    from cipsec._cli.ca_setup import grouped
 
     shown = {name: value for name, value in record.items() if name not in _NOT_FOR_PEOPLE}
     if key == "ca":
-        shown["sha256"] = grouped(str(record["sha256"]))
+        shown["sha256"] = talk.fingerprint(str(record["sha256"]))
     talk.fields(key, lines.of(shown) if key == "certificate" else shown)

@@ -14,7 +14,7 @@ from cipsec.times import show_duration, show_time
 
 SHORT_ID = 12  # hex digits of a request's id: enough to tell thousands apart, and to act on
 SHORT_SERIAL = 16  # 48 bits of time and 16 at random
-_SHORT_TEXT = 60
+_SHORT_TEXT = 120
 
 Record = dict[str, object]
 

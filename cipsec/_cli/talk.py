@@ -18,6 +18,7 @@ from typing import TextIO
 from cipsec import safe
 from cipsec.errors import CipsecError, Pending
 
+_IN_ONE_PIECE = 20  # characters: a time, a short id
 _SAID = 4096  # characters of one line on stderr
 
 
@@ -35,6 +36,12 @@ class Talk:
     def interactive(self) -> bool:
         """Whether a person can be asked: a terminal, and not forbidden by `--no-input`."""
         return not self.no_input and sys.stdin.isatty() and sys.stderr.isatty()
+
+    def fingerprint(self, digits: str) -> str:
+        """Return a SHA-256 for the result: in groups of four for eyes, else in one piece."""
+        if self.json or not sys.stdout.isatty():
+            return digits
+        return " ".join(digits[i : i + 4] for i in range(0, len(digits), 4))
 
     def say(self, line: str) -> None:
         """Tell what happens, on stderr, unless `-q`."""
@@ -180,8 +187,10 @@ def _rich_table(columns: Sequence[str], cells: list[list[str]], *, color: bool) 
     from rich.text import Text
 
     table = Table(box=None, pad_edge=False, show_edge=False, header_style="bold")
-    for column in columns:
-        table.add_column(Text(column.replace("_", " ").upper()), overflow="fold")
+    for number, column in enumerate(columns):
+        # Ids, times and states stay in one piece; sentences and names give way.
+        short = all(len(row[number]) <= _IN_ONE_PIECE for row in cells)
+        table.add_column(Text(column.replace("_", " ").upper()), overflow="fold", no_wrap=short)
     for row in cells:
         table.add_row(*(Text(cell) for cell in row))
     Console(no_color=not color, highlight=False, markup=False, emoji=False).print(table)

@@ -119,7 +119,7 @@ def test_log(on_ca: Cipsec, ca_folder: CaFolder) -> None:
     assert shown[0]["address"] == "192.0.2.7"
     rows = on_ca("ca", "log").rows
     assert [row[1] for row in rows] == ["pending", "approved", "granted"]
-    assert rows[0][6] == shown[0]["request"][:12]
+    assert rows[0][4] == shown[0]["request"][:12]
 
 
 def test_log_since(on_ca: Cipsec, ca_folder: CaFolder) -> None:
@@ -151,7 +151,7 @@ def test_log_follow(ca_folder: CaFolder, *, as_json: bool) -> None:
     if as_json:
         assert [json.loads(line)["subject"] for line in lines] == ["CN=before", "CN=during"]
     else:
-        assert [line.split("\t")[4] for line in lines] == ["CN=before", "CN=during"]
+        assert [line.split("\t")[3] for line in lines] == ["CN=before", "CN=during"]
 
 
 def test_list_of_many(on_ca: Cipsec, ca_folder: CaFolder) -> None:
