@@ -190,7 +190,7 @@ def test_self_signed_client_certificate_gets_an_http_answer(
     done = programs.run("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj",
                         "/CN=Default", "-keyout", key, "-out", certificate)  # fmt: skip
     assert done.returncode == 0, done
-    options = ("--cert", certificate, "--key", key, *_TLS[tls])
+    options: list[str | Path] = ["--cert", certificate, "--key", key, *_TLS[tls]]
     answer = enroll(server, csr_pem.read_bytes(), *options)
     assert answer.status == 200
 
