@@ -11,7 +11,18 @@ import typer
 
 from cipsec import files
 from cipsec._cli import exits
-from cipsec._cli.options import Force, Output, PassphraseFile, command, group
+from cipsec._cli.options import (
+    Device,
+    Force,
+    MacAddress,
+    Output,
+    PassphraseFile,
+    San,
+    Subject,
+    WishedKeyType,
+    command,
+    group,
+)
 from cipsec._cli.talk import Talk
 from cipsec.errors import AlreadyExists, CipsecError, LocalState, UsageError
 
@@ -25,24 +36,6 @@ app = group("csr", "Create, show and verify certificate signing requests.")
 
 Key = Annotated[
     Path, typer.Option("--key", metavar="FILE", help="The private key; made when missing.")
-]
-Subject = Annotated[
-    str | None, typer.Option("--subject", metavar="DN", help="Such as 'CN=Drive 7,O=Plant'.")
-]
-San = Annotated[
-    list[str] | None,
-    typer.Option("--san", metavar="KIND:VALUE", help="dns:, ip:, email: or uri:; repeatable."),
-]
-Device = Annotated[
-    str | None,
-    typer.Option("--device", metavar="VENDOR:SERIAL", help="The CIP device, in hexadecimal."),
-]
-MacAddress = Annotated[str | None, typer.Option("--mac", metavar="MAC", help="Its MAC address.")]
-NewKeyType = Annotated[
-    str | None,
-    typer.Option(
-        "--key-type", metavar="TYPE", help="ec-p256 (as is), ec-p384, rsa-2048, rsa-3072."
-    ),
 ]
 Given = Annotated[str, typer.Argument(metavar="FILE|-", help="A request, or - for stdin.")]
 
@@ -65,7 +58,7 @@ def create(
     san: San = None,
     device: Device = None,
     mac: MacAddress = None,
-    key_type: NewKeyType = None,
+    key_type: WishedKeyType = None,
     passphrase_file: PassphraseFile = None,
     output: Output = None,
     force: Force = False,

@@ -9,7 +9,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from cipsec._cli.options import DryRun, Force, IdentityDir, PasswordFile, command, group
+from cipsec._cli.options import (
+    Device,
+    DryRun,
+    Force,
+    IdentityDir,
+    MacAddress,
+    PasswordFile,
+    San,
+    Subject,
+    WishedKeyType,
+    command,
+    group,
+)
 from cipsec._cli.talk import Talk
 from cipsec.errors import CipsecError, UsageError
 
@@ -50,23 +62,11 @@ def enroll(
         typer.Option(metavar="IF", help="Discover here only, name or address; repeatable."),
     ] = None,
     identity: IdentityDir = None,
-    subject: Annotated[
-        str | None,
-        typer.Option(metavar="DN", help="The subject, e.g. 'CN=Drive 7'; this machine's name."),
-    ] = None,
-    san: Annotated[
-        list[str] | None,
-        typer.Option(metavar="KIND:VALUE", help="dns:, ip:, email: or uri:; repeatable."),
-    ] = None,
-    device: Annotated[
-        str | None,
-        typer.Option(metavar="VENDOR:SERIAL", help="The CIP device, hexadecimal: 0001:6040C8F2."),
-    ] = None,
-    mac: Annotated[str | None, typer.Option(metavar="MAC", help="The MAC address.")] = None,
-    key_type: Annotated[
-        str | None,
-        typer.Option(metavar="TYPE", help="ec-p256 (else), ec-p384, rsa-2048, rsa-3072."),
-    ] = None,
+    subject: Subject = None,
+    san: San = None,
+    device: Device = None,
+    mac: MacAddress = None,
+    key_type: WishedKeyType = None,
     user: Annotated[
         str | None, typer.Option(metavar="NAME", help="Log in with this name and a password.")
     ] = None,

@@ -17,6 +17,7 @@ from typer.exceptions import TyperException
 
 from cipsec import safe
 from cipsec._cli import exits
+from cipsec._cli.options import Version
 from cipsec._cli.talk import Talk
 from cipsec.errors import CipsecError, UsageError
 
@@ -35,7 +36,6 @@ COMMANDS = {
     "completion": ("completion", "Print the completion script for a shell."),
 }
 _COMPLETE = "_CIPSEC_COMPLETE"  # set by the completion script at each Tab
-_VERSION_HELP = "Print the version."
 
 
 class _Root(TyperGroup):
@@ -56,14 +56,6 @@ class _Root(TyperGroup):
             formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
 
 
-def _version(asked: bool) -> None:
-    if asked:
-        from cipsec import __version__
-
-        typer.echo(f"cipsec {__version__}")
-        raise typer.Exit
-
-
 def root() -> TyperGroup:
     """Return the root command."""
     app = typer.Typer(
@@ -78,9 +70,7 @@ def root() -> TyperGroup:
 
     @app.callback()
     def cipsec(
-        version: bool = typer.Option(
-            False, "--version", is_eager=True, callback=_version, help=_VERSION_HELP
-        ),
+        version: Version = False,
     ) -> None:
         """Certificates for EtherNet/IP devices by the CIP Security Pull Model."""
 

@@ -19,6 +19,22 @@ Verbose = Annotated[int, typer.Option("--verbose", "-v", count=True, help="Say m
 NoInput = Annotated[bool, typer.Option("--no-input", help="Never ask; fail instead.")]
 NoColor = Annotated[bool, typer.Option("--no-color", help="No colours; also NO_COLOR.")]
 
+
+def _print_version(asked: bool) -> None:  # typer calls it so
+    if asked:
+        from cipsec import __version__
+
+        typer.echo(f"cipsec {__version__}")
+        raise typer.Exit
+
+
+Version = Annotated[
+    bool,
+    typer.Option(
+        "--version", is_eager=True, callback=_print_version, help="Print the version and exit."
+    ),
+]
+
 DryRun = Annotated[
     bool, typer.Option("--dry-run", "-n", help="Say what would be done; do nothing.")
 ]
@@ -55,6 +71,28 @@ PassphraseFile = Annotated[
 KeyTypeName = Annotated[
     str, typer.Option("--key-type", metavar="TYPE", help="ec-p256, ec-p384, rsa-2048, rsa-3072.")
 ]
+# What an endpoint asks for, by `enroll` or in a CSR.
+WishedKeyType = Annotated[
+    str | None,
+    typer.Option(
+        "--key-type", metavar="TYPE", help="ec-p256 (if none is said), ec-p384, rsa-2048, rsa-3072."
+    ),
+]
+Subject = Annotated[
+    str | None,
+    typer.Option("--subject", metavar="DN", help="Such as 'CN=Drive 7'; else this machine's name."),
+]
+San = Annotated[
+    list[str] | None,
+    typer.Option("--san", metavar="KIND:VALUE", help="dns:, ip:, email: or uri:; repeatable."),
+]
+Device = Annotated[
+    str | None,
+    typer.Option(
+        "--device", metavar="VENDOR:SERIAL", help="The CIP device, hexadecimal: 0001:6040C8F2."
+    ),
+]
+MacAddress = Annotated[str | None, typer.Option("--mac", metavar="MAC", help="Its MAC address.")]
 
 _COMMON: dict[str, tuple[Any, object]] = {
     "json": (Json, False),
@@ -62,6 +100,7 @@ _COMMON: dict[str, tuple[Any, object]] = {
     "verbose": (Verbose, 0),
     "no_input": (NoInput, False),
     "no_color": (NoColor, False),
+    "version": (Version, False),
 }
 
 
@@ -89,6 +128,7 @@ def command(
         @functools.wraps(function)
         def invoke(**values: Any) -> None:
             common = {option: values.pop(option) for option in _COMMON}
+            del common["version"]  # answered before
             code = function(Talk(**common), **values)
             if code:
                 raise typer.Exit(code)
