@@ -28,7 +28,10 @@ def text(value: object, *, limit: int = _LIMIT) -> str:
     """Return `value` as one printable line of at most `limit` characters, escapes made visible."""
     raw = str(value)
     cut = raw[:limit]
-    shown = "".join(c if _printable(c) else _escape(c) for c in cut)
+    if cut.isascii() and cut.isprintable():
+        shown = cut  # nearly always, and 20 us sooner: each poll is answered with a line of text
+    else:
+        shown = "".join(c if _printable(c) else _escape(c) for c in cut)
     return shown if len(raw) <= limit else f"{shown}… ({len(raw)} characters)"
 
 

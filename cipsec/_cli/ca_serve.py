@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -76,7 +77,7 @@ def serve(
         passphrase,
         options,
         ready=lambda told: _ready(talk, told, ready_file),
-        tell=lambda event: _tell(talk, event),
+        tell=lambda event: _tell_whoever_listens(talk, event),
     )
 
 
@@ -97,6 +98,13 @@ def _ready(talk: Talk, told: Ready, ready_file: Path | None) -> None:
     talk.say(f"serving {told.url}\nCA fingerprint (SHA-256) {told.ca_sha256}")
     if ready_file:
         files.replace(ready_file, json.dumps(document).encode() + b"\n", mode=files.PUBLIC)
+
+
+def _tell_whoever_listens(talk: Talk, event: Event) -> None:
+    # The reader of a pipe may have gone away; what it would have read is done all the same, and
+    # the device gets its answer.
+    with contextlib.suppress(BrokenPipeError):
+        _tell(talk, event)
 
 
 def _tell(talk: Talk, event: Event) -> None:

@@ -5,21 +5,35 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from ipaddress import IPv4Address, IPv6Address
 
 from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID, ObjectIdentifier
+
+from cipsec.pki.names import is_host_name
 
 CMC_RA = ObjectIdentifier("1.3.6.1.5.5.7.3.28")  # id-kp-cmcRA, RFC 6402 section 2.10
 
 ENDPOINT = "endpoint"
 SERVER = "server"
 
-_KEPT: frozenset[type[x509.GeneralName]] = frozenset({x509.DNSName, x509.IPAddress})
-
 
 def kept(sans: Sequence[x509.GeneralName]) -> tuple[x509.GeneralName, ...]:
-    """Return the alternative names that a certificate takes over from its request."""
-    return tuple(name for name in sans if type(name) in _KEPT)
+    """Return the alternative names that a certificate takes over from its request.
+
+    Host names and addresses only: not what a client in C would read up to a NUL, nor networks.
+    """
+    return tuple(name for name in sans if _is_kept(name))
+
+
+def _is_kept(name: x509.GeneralName) -> bool:
+    match name:
+        case x509.DNSName(value=host):
+            return is_host_name(host)
+        case x509.IPAddress(value=address):
+            return isinstance(address, (IPv4Address, IPv6Address))
+        case _:
+            return False
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import base64
 import binascii
+import contextlib
+import functools
 import logging
 import time
 from collections.abc import Callable
@@ -15,7 +17,7 @@ from collections.abc import Callable
 from cryptography import x509
 
 from cipsec import safe
-from cipsec.errors import LocalState, Malformed
+from cipsec.errors import LocalState, Malformed, StoreFailed
 from cipsec.est import wire
 from cipsec.est.wire import Request, Response
 from cipsec.pki import csr
@@ -29,8 +31,10 @@ _NOT_OFFERED = frozenset({"fullcmc", "serverkeygen"})
 _METHODS = {"cacerts": "GET", "csrattrs": "GET", "simpleenroll": "POST", "simplereenroll": "POST"}
 _BUSY_SECONDS = 10
 _SAY_SECONDS = 60.0
+_MOST_SAID = 100
 _MAX_CREDENTIALS = 2048  # in base64; names are remembered after failures, their length is bounded
 _REASON_LIMIT = 400
+_SMALL_CSR = 4096
 
 # BouncyCastle does not decode without it, though RFC 8951 section 3.2 dropped it.
 _CTE = ("Content-Transfer-Encoding", "base64")
@@ -52,24 +56,29 @@ class EstServer:
         self._authority = authority
         self._cacerts = wire.certs_only(cacerts)
         self._config = config
-        self._said: tuple[str, float] | None = None
+        self._said: dict[str, float] = {}
 
     async def handle(self, request: Request) -> Response:
         """Answer one request; what goes wrong with it is an answer too, never an exception."""
         try:
             return await self._route(request)
         except LocalState as error:
-            # Store or configuration: the details are in the log, not on the wire.
-            self._log(error.message)
+            # Store or configuration: the details are in log and record, not on the wire.
+            await self._report(error)
             busy = ("Retry-After", str(_BUSY_SECONDS))
             return _text(503, "the server cannot decide now; ask again", busy)
 
-    def _log(self, message: str) -> None:
+    async def _report(self, error: LocalState) -> None:
         """Say why requests cannot be answered, but not with each of a thousand devices."""
         now = time.monotonic()
-        if self._said is None or self._said[0] != message or now - self._said[1] > _SAY_SECONDS:
-            _LOG.error("requests cannot be answered: %s", message)
-            self._said = message, now
+        if now - self._said.get(error.message, -_SAY_SECONDS) < _SAY_SECONDS:
+            return
+        if len(self._said) >= _MOST_SAID:
+            self._said.clear()
+        self._said[error.message] = now
+        _LOG.error("requests cannot be answered: %s", error.message)
+        with contextlib.suppress(StoreFailed):  # then the log has to do
+            await self._authority.report(error)
 
     async def _route(self, request: Request) -> Response:
         label, operation = _split(request.path)
@@ -102,7 +111,7 @@ class EstServer:
         except Malformed as error:
             return _text(401, error.message, _CHALLENGE)
         try:
-            asked = csr.parse(wire.decode_body(request.body))
+            asked = _parse(wire.decode_body(request.body))
         except Malformed as error:  # only here: a malformed ca.toml is not the applicant's fault
             return _text(400, error.message)
         enrollment = Enrollment(
@@ -115,6 +124,14 @@ class EstServer:
             bindings=request.peer.bindings,
         )
         return _response(await self._authority.enroll(enrollment), one_line=one_line)
+
+
+def _parse(der: bytes) -> csr.CertificateRequest:
+    """Parse a CSR; remembered while small, for a device that polls sends the same one each time."""
+    return _remembered(der) if len(der) <= _SMALL_CSR else csr.parse(der)
+
+
+_remembered = functools.lru_cache(maxsize=1024)(csr.parse)
 
 
 def _split(path: str) -> tuple[str, str]:

@@ -45,15 +45,18 @@ class Admission:
 
     A guest with a place either works (nothing is due from its client) or waits for its client; one
     that waits for longer than `limits.stall` gives its place back and goes on without, for a slow
-    device thinks for seconds and a malicious one forever. Who waits without a place *rests*, and is
-    closed, the longest-resting first, where new ones would exceed `limits.sessions`.
+    device thinks for seconds and a malicious one forever.
+
+    Where new ones would exceed `limits.sessions`, others make room: those idle between requests,
+    then those that have kept the server waiting for `limits.patience`; the longest first.
     """
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._waiting: deque[Guest] = deque()
         self._placed: dict[Guest, float | None] = {}  # since when it waits for its client
-        self._resting: dict[Guest, None] = {}  # the longest-resting first
+        self._late: dict[Guest, float] = {}  # the same, of those without a place, longest first
+        self._idle: dict[Guest, None] = {}  # longest first
         self._sessions = 0
         self._timer: asyncio.TimerHandle | None = None
 
@@ -83,27 +86,26 @@ class Admission:
 
     def works(self, guest: Guest) -> None:
         """Note that something is done for it."""
-        self._resting.pop(guest, None)
+        self._idle.pop(guest, None)
+        self._late.pop(guest, None)
         if guest in self._placed:
             self._placed[guest] = None
 
     def awaits_client(self, guest: Guest) -> None:
         """Note that its client is to send something now."""
-        if guest in self._placed:
-            self._placed[guest] = time.monotonic()
-        else:
-            self._resting[guest] = None
+        waits = self._placed if guest in self._placed else self._late
+        waits[guest] = time.monotonic()
 
     def rests(self, guest: Guest) -> None:
-        """Take the place back: its answer is out."""
+        """Take the place back: its answer is out, and its client may be silent."""
         self._placed.pop(guest, None)
-        self._resting[guest] = None
+        self._idle[guest] = None
         self._fill()
 
     def leaves(self, guest: Guest, *, session: bool) -> None:
         """Forget it; `session` tells whether it was begun. One that still waits is passed over."""
+        self.works(guest)
         self._placed.pop(guest, None)
-        self._resting.pop(guest, None)
         self._sessions -= session
         self._fill()
 
@@ -130,24 +132,36 @@ class Admission:
             if not guest.closed:
                 self._take(guest)
                 guest.begin()
-        if self._waiting and self._has_place() and self._resting:
-            longest = next(iter(self._resting))
-            del self._resting[longest]
-            longest.evict()
+        if self._waiting and self._has_place() and (least := self._least_needed()):
+            self.works(least)
+            least.evict()
         if self._waiting and not self._timer:
             loop = asyncio.get_running_loop()
             self._timer = loop.call_later(self._limits.stall, self._look)
 
-    def _look(self) -> None:
-        """Take the places of those that stall.
+    def _least_needed(self) -> Guest | None:
+        for guest in self._idle:
+            return guest
+        for guest, since in self._late.items():
+            return guest if since <= time.monotonic() - self._limits.patience else None
+        return None
 
-        The loop has handled what had arrived before it runs a timer: who is found waiting here has
-        really sent nothing.
+    def _look(self) -> None:
+        """Find those that seem to stall.
+
+        It may be the server that has been busy: only after the loop has read once more, which it
+        does before two turns are over, is it certain that they have sent nothing.
         """
         self._timer = None
         latest = time.monotonic() - self._limits.stall
-        for guest, since in list(self._placed.items()):
-            if since is not None and since <= latest:
+        suspects = [(g, since) for g, since in self._placed.items() if since and since <= latest]
+        loop = asyncio.get_running_loop()
+        loop.call_soon(loop.call_soon, self._displace, suspects)
+
+    def _displace(self, suspects: list[tuple[Guest, float]]) -> None:
+        """Take the places of those that still wait for their clients."""
+        for guest, since in suspects:
+            if self._placed.get(guest) == since:
                 del self._placed[guest]
-                self._resting[guest] = None
+                self._late[guest] = since
         self._fill()

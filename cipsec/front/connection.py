@@ -181,7 +181,7 @@ class Connection(asyncio.BufferedProtocol):
                 self._await_client(reader)
                 return
             if not plaintext:
-                self._goodbye()
+                self._client_said_goodbye()
                 return
             reader.feed(plaintext)
         if isinstance(item, Refusal):
@@ -200,12 +200,14 @@ class Connection(asyncio.BufferedProtocol):
             # The end of the handshake, or a refusal to renegotiate. What TLS 1.3 may have to send
             # here, tickets for no session, goes with the answer.
             self._stream.flush()
-        if self.phase is Phase.ANSWER:
-            self._enter(Phase.IDLE, service.limits.idle)
-            service.admission.rests(self)
-        if self.phase is Phase.IDLE and reader.in_request:
+        if self.phase is not Phase.REQUEST and reader.in_request:
             self._enter(Phase.REQUEST, service.limits.request)
-        service.admission.awaits_client(self)
+        elif self.phase is Phase.ANSWER:
+            self._enter(Phase.IDLE, service.limits.idle)
+        if self.phase is Phase.IDLE:
+            service.admission.rests(self)
+        else:
+            service.admission.awaits_client(self)
         self._stream.resume()
 
     async def _answer(self, incoming: Incoming) -> None:
@@ -255,6 +257,12 @@ class Connection(asyncio.BufferedProtocol):
     def _goodbye(self) -> None:
         self._stream.write(b"", last=True)
         self._close()
+
+    def _client_said_goodbye(self) -> None:
+        if self.phase is Phase.IDLE and not self._stream.is_tls12:
+            self._close()  # an answer to it is due up to TLS 1.2 only (RFC 8446 section 6.1)
+        else:
+            self._goodbye()
 
     def _fail(self, error: Unreachable) -> None:
         if self.phase is Phase.HANDSHAKE:

@@ -107,8 +107,7 @@ class Stream:
             self._transport.resume_reading()
 
     def end(self) -> None:
-        """Send no more, and let the client have what was sent: closed with bytes unread, TCP
-        would take it back."""
+        """Send no more, and go on reading: closing with bytes unread would take back what was sent."""
         self.resume()
         if self._transport:
             with contextlib.suppress(OSError):  # it is gone already

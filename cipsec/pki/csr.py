@@ -23,7 +23,7 @@ from cipsec.pki.device import (
 from cipsec.pki.faults import UNREADABLE, why
 
 MAX_DER = 64 * 1024
-SERVED_HASHES = frozenset({"sha256", "sha384", "sha512"})
+SERVED_HASHES = frozenset(keys.ECDSA)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,7 @@ def _verify(parsed: x509.CertificateSigningRequest, key: keys.PublicKey) -> None
     try:
         if isinstance(key, ec.EllipticCurvePublicKey):
             # With the key already parsed: 20 us less than is_signature_valid.
-            key.verify(parsed.signature, parsed.tbs_certrequest_bytes, ec.ECDSA(algorithm))
+            key.verify(parsed.signature, parsed.tbs_certrequest_bytes, keys.ECDSA[algorithm.name])
         elif not parsed.is_signature_valid:
             raise InvalidSignature
     except InvalidSignature:

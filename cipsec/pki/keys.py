@@ -21,6 +21,9 @@ PublicKey = ec.EllipticCurvePublicKey | rsa.RSAPublicKey
 _MAX_PASSPHRASE = 1023
 _MIN_RSA_BITS = 2048
 _MAX_RSA_BITS = 8192  # beyond that one signature check costs the server tens of milliseconds
+_MAX_RSA_EXPONENT = 1 << 32  # one as long as the modulus takes fifty times as long to check
+# Kept, for cryptography takes 5 us to make one.
+ECDSA = {kind.name: ec.ECDSA(kind()) for kind in (hashes.SHA256, hashes.SHA384, hashes.SHA512)}
 _CURVES: dict[str, type[ec.EllipticCurve]] = {"ec-p256": ec.SECP256R1, "ec-p384": ec.SECP384R1}
 
 
@@ -105,6 +108,8 @@ def served(key: PublicKeyTypes) -> PublicKey:
         case rsa.RSAPublicKey():
             if not _MIN_RSA_BITS <= key.key_size <= _MAX_RSA_BITS:
                 raise WeakKey(f"an RSA key of {key.key_size} bits is not served; use 2048 or more")
+            if key.public_numbers().e > _MAX_RSA_EXPONENT:
+                raise WeakKey("an RSA key with so large an exponent is not served; use 65537")
             return key
         case _:
             raise WeakKey(f"keys of the kind {type_name(key)} are not served; use EC P-256")
@@ -146,4 +151,4 @@ def sign(key: PrivateKey, message: bytes) -> bytes:
     algorithm = signing_hash(key)
     if isinstance(key, rsa.RSAPrivateKey):
         return key.sign(message, padding.PKCS1v15(), algorithm)
-    return key.sign(message, ec.ECDSA(algorithm))
+    return key.sign(message, ECDSA[algorithm.name])

@@ -6,7 +6,6 @@ event; nothing is answered before that is durable. HTTP is left to `est.server`.
 
 from __future__ import annotations
 
-import logging
 import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,8 +14,7 @@ from datetime import datetime, timedelta
 from cipsec import times
 from cipsec.ca import profile
 from cipsec.ca.authority import Authority
-from cipsec.errors import CredentialsRefused
-from cipsec.pki import names
+from cipsec.errors import CredentialsRefused, LocalState, StoreFailed
 from cipsec.ra import record
 from cipsec.ra.config import Config
 from cipsec.ra.enrollment import Enrollment
@@ -32,8 +30,6 @@ from cipsec.store.database import Database, Work
 from cipsec.store.events import Event
 from cipsec.store.requests import RequestRow, State
 from cipsec.store.writer import Writer
-
-_LOG = logging.getLogger(__name__)
 
 # A device that lost the answer asks again within minutes and gets the same certificate.
 _SAME_CERTIFICATE = timedelta(minutes=10)
@@ -100,21 +96,21 @@ class RegistrationAuthority:
 
     async def enroll(self, enrollment: Enrollment) -> Answer:
         """Answer one enrollment; raise LocalState while policy or store cannot be used."""
-        config, now = self._config(), self._clock()
         user = None
         if enrollment.login is not None:
+            user = enrollment.login.user
             try:
                 await self.logins.verify(enrollment.login, enrollment.address)
             except CredentialsRefused as error:
-                return await self._refuse_login(enrollment, error.message, now)
-            user = enrollment.login.user
+                return await self._refuse_login(enrollment, user, error.message)
+        # Not before: checking a login takes its time, and rules may change meanwhile.
         case = judge(
             enrollment,
             user=user,
-            config=config,
+            config=self._config(),
             anchor=self._anchor,
             own_names=self._own_names(),
-            now=now,
+            now=self._clock(),
         )
         return await self._answer(case)
 
@@ -211,19 +207,18 @@ class RegistrationAuthority:
         could_log_in = case.evidence.user is None and case.config.policy.asks_password(label)
         return Refused(reason, authenticate=no_rule and could_log_in)
 
-    async def _refuse_login(self, enrollment: Enrollment, reason: str, now: datetime) -> Refused:
-        user = enrollment.login.user if enrollment.login else ""
+    async def _refuse_login(self, enrollment: Enrollment, user: str, reason: str) -> Refused:
+        now = self._clock()
         if self._refusals.is_news(f"{enrollment.address} {user}", reason, now):
-            event = Event(
-                at=int(now.timestamp()),
-                event="refused",
-                actor=f"user {user}",
-                address=enrollment.address,
-                subject=names.show_name(enrollment.request.subject),
-                reason=reason,
-            )
-            await self._record(event)
+            at = int(now.timestamp())
+            await self._record(record.refused_login(enrollment, user, reason, at))
         return Refused(reason, authenticate=True)
+
+    async def report(self, trouble: LocalState) -> None:
+        """Record that requests cannot be decided, and why; raise StoreFailed."""
+        if not isinstance(trouble, StoreFailed):
+            at = int(self._clock().timestamp())
+            await self._record(Event(at, "policy-error", "server", reason=trouble.message))
 
     async def _record(self, event: Event) -> None:
         await self._writer.write(lambda db: events.append(db, event))

@@ -6,6 +6,7 @@ one. Rules (`policy`) see this value and nothing else of the applicant.
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import hashlib
 from collections.abc import Callable, Sequence
@@ -82,6 +83,7 @@ class Evidence:
 
 
 NOTHING = Presented("no certificate", "no client certificate was presented")
+_UNREADABLE = Presented("an unreadable certificate", "the client certificate cannot be read")
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,29 +98,17 @@ def presented(chain: Sequence[bytes], anchor: OwnAnchor, now: datetime) -> Prese
     """Say what the TLS client presented; `chain` is DER, leaf first, its key proved by TLS."""
     if not chain:
         return NOTHING
-    parsed = _parsed(chain[0]) if len(chain[0]) <= _MAX_DER else None
-    if parsed is None:
-        return Presented("an unreadable certificate", "the client certificate cannot be read")
-    certificate, identity = parsed
-    key = f"certificate {hashlib.sha256(chain[0]).hexdigest()}"
-    if not _issued_by(certificate, anchor.certificate):
-        kind = "self-signed" if is_self_issued(certificate) else "issued by an unknown CA"
-        return Presented(
-            f"{kind} certificate of {show_name(certificate.subject)}",
-            f"the client certificate is {kind}",
-            certificate,
-            identity,
-            key=key,
-        )
-    serial = show_serial(certificate.serial_number)
-    objection = _objection(serial, anchor, now)
-    return Presented(
-        f"certificate {serial} of this CA" + (f" ({objection})" if objection else ""),
-        f"certificate {serial} {objection}",
-        certificate,
-        identity,
-        own_serial=None if objection else serial,
-        key=key,
+    shown = _recognized(chain[0], anchor.certificate) if len(chain[0]) <= _MAX_DER else _UNREADABLE
+    if shown.own_serial is None:
+        return shown
+    objection = _objection(shown.own_serial, anchor, now)
+    if objection is None:
+        return shown
+    return dataclasses.replace(
+        shown,
+        kind=f"{shown.kind} ({objection})",
+        not_own=f"certificate {shown.own_serial} {objection}",
+        own_serial=None,
     )
 
 
@@ -158,19 +148,33 @@ def _same_names(request: CertificateRequest, certificate: x509.Certificate) -> b
 
 
 @functools.lru_cache(maxsize=1024)
-def _parsed(der: bytes) -> tuple[x509.Certificate, Identity] | None:
-    """Parse a presented certificate; a device that polls presents the same one each time."""
+def _recognized(der: bytes, issuer: x509.Certificate) -> Presented:
+    """Say what a certificate is, whatever the time and the record say of it.
+
+    Remembered: a device that polls presents the same one each time.
+    """
     try:
         certificate = x509.load_der_x509_certificate(der)
         certificate.issuer  # noqa: B018  # parsed lazily: what cannot be read fails here
-        return certificate, identity_of(certificate.subject, _directory(certificate))
+        identity = identity_of(certificate.subject, _directory(certificate))
     except UNREADABLE:
-        return None
+        return _UNREADABLE
+    key = f"certificate {hashlib.sha256(der).hexdigest()}"
+    if _issued_by(certificate, issuer):
+        serial = show_serial(certificate.serial_number)
+        kind = f"certificate {serial} of this CA"
+        return Presented(kind, "", certificate, identity, own_serial=serial, key=key)
+    kind = "self-signed" if is_self_issued(certificate) else "issued by an unknown CA"
+    return Presented(
+        f"{kind} certificate of {show_name(certificate.subject)}",
+        f"the client certificate is {kind}",
+        certificate,
+        identity,
+        key=key,
+    )
 
 
-@functools.lru_cache(maxsize=1024)
 def _issued_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
-    """Remember that a signature is good; time and record are checked each time."""
     return certificate.issuer == issuer.subject and directly_issued(certificate, issuer)
 
 

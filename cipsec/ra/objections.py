@@ -63,7 +63,8 @@ def _wants_server_name(request: CertificateRequest, own_names: frozenset[str]) -
             return f"the CSR asks for this server's own name, {name}"
     # Clients that find no dNSName fall back to the common name (RFC 6125 section 6.4.4).
     for attribute in request.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME):
-        name = str(attribute.value).rstrip(".").casefold()  # bytes only in odd string types
+        # Bytes only in odd string types; up to a NUL, as a client in C reads it.
+        name = str(attribute.value).partition("\0")[0].rstrip(".").casefold()
         if name.startswith("*."):
             return f"the CSR asks for the wildcard CN={name}"
         if f"dns:{name}" in own_names or f"ip:{name}" in own_names:

@@ -6,10 +6,13 @@ import json
 
 from cipsec.ca.authority import Issued
 from cipsec.pki import keys, names
+from cipsec.ra.enrollment import Enrollment
 from cipsec.ra.judge import Case
 from cipsec.store.certificates import CertificateRow
 from cipsec.store.events import Event
 from cipsec.store.requests import RequestRow, State
+
+_LONGEST = 1_000
 
 
 def certificate_row(case: Case, issued: Issued, kind: str) -> CertificateRow:
@@ -74,8 +77,25 @@ def event(
         address=case.enrollment.address or None,
         request=case.id,
         serial=serial,
-        subject=names.show_name(case.enrollment.request.subject),
+        subject=_short(names.show_name(case.enrollment.request.subject)),
         device=str(identity) if identity else None,
         rule=case.decision.rule,
+        reason=_short(reason),
+    )
+
+
+def refused_login(enrollment: Enrollment, user: str, reason: str, at: int) -> Event:
+    """Return the event of a login that was refused, before anything else was looked at."""
+    return Event(
+        at=at,
+        event="refused",
+        actor=f"user {user}",
+        address=enrollment.address or None,
+        subject=_short(names.show_name(enrollment.request.subject)),
         reason=reason,
     )
+
+
+def _short(text: str) -> str:
+    """Cut what an applicant may have made as long as a CSR: events are many, and are kept."""
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"

@@ -82,6 +82,7 @@ def connected(port: int, tls: SSL.Context) -> Iterator[SSL.Connection]:
     """Yield a new TLS connection to 127.0.0.1 and close it in order."""
     with socket.create_connection(("127.0.0.1", port)) as raw:
         raw.settimeout(None)  # pyOpenSSL takes blocking sockets only
+        raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         connection = SSL.Connection(tls, raw)
         connection.set_connect_state()
         connection.do_handshake()

@@ -1,4 +1,4 @@
-"""A plant's CA for all tests of the front, and a server with short deadlines."""
+"""A plant's CA for all tests of the front, and a server."""
 
 from __future__ import annotations
 
@@ -18,6 +18,6 @@ def plant() -> Plant:
 
 @pytest.fixture
 def front(plant: Plant) -> Iterator[Front]:
-    """A front server that answers what it got, with short deadlines."""
+    """A front server that answers what it got."""
     with serving(plant) as running:
         yield running

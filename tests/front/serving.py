@@ -1,4 +1,4 @@
-"""A front server in a thread of its own, and clients that say on the wire exactly what they want."""
+"""A front server in a thread of its own, and clients that send exactly what they are told to."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from io import BufferedReader
 from pathlib import Path
 from typing import TypeVar
 
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
 from OpenSSL import SSL
 
 from cipsec.est.wire import Request, Response
@@ -26,7 +28,6 @@ from tests.support.canned import LOCALHOST, Plant, named
 T = TypeVar("T")
 
 PATIENCE = 30.0  # generous: how long a test waits for what must happen
-QUICK = replace(Limits(), greeting=0.3, handshake=0.3, request=0.3, idle=0.3, linger=0.3)
 
 
 def context(plant: Plant, profile: TlsProfile = TlsProfile.DEFAULT) -> SSL.Context:
@@ -102,7 +103,7 @@ class Front:
 @contextlib.contextmanager
 def serving(
     plant: Plant,
-    limits: Limits = QUICK,
+    limits: Limits = Limits(),  # noqa: B008  # frozen
     *,
     handle: Handle | None = None,
     profile: TlsProfile = TlsProfile.DEFAULT,
@@ -138,7 +139,7 @@ class Client:
         suites: str | None = None,
     ) -> None:
         tls = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        tls.load_verify_locations(cadata=plant.pem_text)
+        tls.load_verify_locations(cadata=pem(plant))
         tls.set_alpn_protocols(["h2", "http/1.1"])
         if version:
             tls.minimum_version = tls.maximum_version = version
@@ -184,21 +185,38 @@ class Client:
         self.socket.close()
 
 
+@contextlib.contextmanager
+def openssl_client(port: int, version: int) -> Iterator[SSL.Connection]:
+    """Connect with pyOpenSSL, which can export keying material."""
+    tls = SSL.Context(SSL.TLS_CLIENT_METHOD)
+    tls.set_min_proto_version(version)
+    tls.set_max_proto_version(version)
+    with socket.create_connection(("127.0.0.1", port)) as plain:
+        client = SSL.Connection(tls, plain)
+        client.set_connect_state()
+        client.do_handshake()
+        yield client
+
+
+def pem(plant: Plant) -> str:
+    """Return the plant's certificate in PEM."""
+    return plant.certificate.public_bytes(Encoding.PEM).decode("ascii")
+
+
 def connect(port: int) -> socket.socket:
     """Open a connection without TLS."""
     return socket.create_connection(("127.0.0.1", port), timeout=PATIENCE)
 
 
-def receive(file: object, method: str = "GET") -> Answer:
-    """Read one response from a file object."""
-    readline = file.readline  # type: ignore[attr-defined]  # a buffered reader
+def receive(file: BufferedReader, method: str = "GET") -> Answer:
+    """Read one response."""
     lines = []
-    while (line := readline()) not in {b"\r\n", b""}:
+    while (line := file.readline()) not in {b"\r\n", b""}:
         lines.append(line)
     assert lines, "closed without an answer"
     headers = dict(line.decode().rstrip("\r\n").split(": ", 1) for line in lines[1:])
     length = 0 if method == "HEAD" else int(headers.get("Content-Length", 0))
-    body = file.read(length)  # type: ignore[attr-defined]
+    body = file.read(length)
     return Answer(int(lines[0].split()[1]), headers, body, b"".join(lines))
 
 

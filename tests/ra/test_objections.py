@@ -93,7 +93,9 @@ def test_what_endpoints_ask_for(asked: CertificateRequest) -> None:
         (asking(subject=x509.Name([])), "the CSR has neither a subject nor a DNS name or IP"),
         (
             asking(
-                x509.SubjectAlternativeName([x509.UniformResourceIdentifier("urn:x")]),
+                x509.SubjectAlternativeName(
+                    [x509.UniformResourceIdentifier("urn:x"), x509.DNSName("drive 7")]
+                ),
                 subject=x509.Name([]),
             ),
             "the CSR has neither a subject nor a DNS name or IP address",
@@ -134,6 +136,7 @@ def test_what_endpoints_ask_for(asked: CertificateRequest) -> None:
             common_name("plant.local", _ASN1Type.BMPString),
             "the CSR asks for this server's own name, CN=plant.local",
         ),
+        (common_name("plant.local\0.evil"), "the CSR asks for this server's own name, CN=plant"),
         (common_name("*.local"), "the CSR asks for the wildcard CN=*.local"),
         (
             asking(subject=parse_subject("CN=plant.local,CN=Drive 7")),

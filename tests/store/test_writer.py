@@ -231,10 +231,11 @@ def test_two_processes_write_at_once(store: Database) -> None:
 def test_kill_9_loses_nothing_that_was_answered(answered: int, store: Database) -> None:
     """A process killed at any moment: the store opens, and every row it was told of is there."""
     worker = writing(store.path, "k", "1000000")
-    assert worker.stdout
-    acknowledged = [worker.stdout.readline() for _ in range(answered)]
-    worker.kill()
-    acknowledged += worker.communicate(timeout=60)[0].splitlines(keepends=True)
+    with worker:
+        assert worker.stdout
+        acknowledged = [worker.stdout.readline() for _ in range(answered)]
+        worker.kill()
+        acknowledged += worker.stdout.readlines()
     whole = {line.strip() for line in acknowledged if line.endswith("\n")}
     assert len(whole) >= answered
     found = serials(store)

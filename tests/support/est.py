@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from cipsec.ca import profile
 from cipsec.ca_folder import CaFolder
@@ -226,3 +227,22 @@ def reason(response: Response) -> str:
     assert header(response, "Content-Type") == "text/plain; charset=utf-8"
     assert response.body.endswith(b"\n")
     return response.body.decode().removesuffix("\n")
+
+
+def der(certificate: x509.Certificate) -> bytes:
+    """Return a certificate's DER."""
+    return certificate.public_bytes(Encoding.DER)
+
+
+def happened(events: list[Event]) -> list[str]:
+    """Return what happened, in order."""
+    return [event.event for event in events]
+
+
+def at_once(server: Server, asked: CertificateRequest, count: int) -> list[Response]:
+    """Ask many times at once, as devices do that lost patience."""
+
+    async def all_of_them() -> list[Response]:
+        return await asyncio.gather(*(server.ask(post(asked.der)) for _ in range(count)))
+
+    return run(all_of_them())
