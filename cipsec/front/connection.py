@@ -23,7 +23,6 @@ from cipsec.tls.server import Opening, opening
 _LOG = logging.getLogger(__name__)
 
 _NOT_TLS = http.plain(400, "this port speaks TLS: begin the URL with https://")
-_FAILED = http.plain(500, "the server failed at this; its log says why")
 _TOO_SLOW = http.plain(408, "the request took too long")
 
 
@@ -181,7 +180,7 @@ class Connection(asyncio.BufferedProtocol):
                 self._await_client(reader)
                 return
             if not plaintext:
-                self._client_said_goodbye()
+                self._client_left()
                 return
             reader.feed(plaintext)
         if isinstance(item, Refusal):
@@ -211,21 +210,12 @@ class Connection(asyncio.BufferedProtocol):
         self._stream.resume()
 
     async def _answer(self, incoming: Incoming) -> None:
-        """Have the request answered. The border: whatever goes wrong, the client learns no more."""
-        service, request, task, keep = self._service, incoming.request, self._task, False
+        task = self._task
         try:
-            service.tally.requests += 1
-            response = await service.handle(request)
-            keep = incoming.keep_alive and self._may_stay()
-            answer = http.encode(
-                response, method=request.method, keep_alive=keep, http10=incoming.http10
-            )
-        except Exception:  # noqa: BLE001  # the border of the request loop
-            _LOG.exception("%s %s failed", request.method, request.path)
-            keep, answer = False, http.encode(_FAILED, method=request.method)
+            answer, keep = await self._service.answer(incoming, self._may_stay)
         finally:
             self._task = None
-            service.answering.discard(cast("asyncio.Task[None]", task))
+            self._service.answering.discard(cast("asyncio.Task[None]", task))
         self._deliver(answer, keep=keep)
 
     def _may_stay(self) -> bool:
@@ -258,7 +248,7 @@ class Connection(asyncio.BufferedProtocol):
         self._stream.write(b"", last=True)
         self._close()
 
-    def _client_said_goodbye(self) -> None:
+    def _client_left(self) -> None:
         if self.phase is Phase.IDLE and not self._stream.is_tls12:
             self._close()  # an answer to it is due up to TLS 1.2 only (RFC 8446 section 6.1)
         else:

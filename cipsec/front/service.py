@@ -1,16 +1,22 @@
-"""What all connections of one server share, and what has happened to them; no behaviour."""
+"""What all connections of one server share, and how each request gets its answer."""
 
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from OpenSSL import SSL
 
 from cipsec.est.wire import Request, Response
+from cipsec.front import http
 from cipsec.front.admission import Admission, Guest
 from cipsec.front.limits import Limits
+
+_LOG = logging.getLogger(__name__)
+
+_FAILED = http.plain(500, "the server failed at this; its log says why")
 
 Handle = Callable[[Request], Awaitable[Response]]
 
@@ -41,3 +47,23 @@ class Service:
     answering: set[asyncio.Task[None]] = field(default_factory=set)
     # One for all connections: what is read is used up before the next read.
     buffer: memoryview = field(default_factory=lambda: memoryview(bytearray(64 * 1024)))
+
+    async def answer(
+        self, incoming: http.Incoming, may_stay: Callable[[], bool]
+    ) -> tuple[bytes, bool]:
+        """Return the answer to a request, and whether another request may follow it.
+
+        This is the border: whatever goes wrong in `handle`, the client learns no more than that.
+        """
+        request = incoming.request
+        self.tally.requests += 1
+        try:
+            response = await self.handle(request)
+            keep = incoming.keep_alive and may_stay()
+            answer = http.encode(
+                response, method=request.method, keep_alive=keep, http10=incoming.http10
+            )
+        except Exception:  # noqa: BLE001  # the border of the request loop
+            _LOG.exception("%s %s failed", request.method, request.path)
+            return http.encode(_FAILED, method=request.method), False
+        return answer, keep

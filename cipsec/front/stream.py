@@ -107,7 +107,7 @@ class Stream:
             self._transport.resume_reading()
 
     def end(self) -> None:
-        """Send no more, and go on reading: closing with bytes unread would take back what was sent."""
+        """Send no more and go on reading: a close with bytes unread takes back what was sent."""
         self.resume()
         if self._transport:
             with contextlib.suppress(OSError):  # it is gone already

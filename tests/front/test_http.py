@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import threading
 import time
 
 import pytest
@@ -11,7 +12,7 @@ from OpenSSL import SSL
 
 from cipsec.est.wire import Request, Response
 from cipsec.front.limits import Limits
-from tests.front.serving import GET, Client, Front, openssl_client, post, serving
+from tests.front.serving import GET, PATIENCE, Client, Front, openssl_client, post, serving
 from tests.support.canned import Plant
 
 
@@ -115,6 +116,24 @@ def test_requests_without_waiting_for_answers(plant: Plant) -> None:
         stream = b"".join(post(b"body", path=f"/{n}") for n in range(12))
         client.send(*(stream[at : at + 100] for at in range(0, len(stream), 100)))
         assert [client.receive().body for _ in range(12)] == [b"/%d" % n for n in range(12)]
+
+
+def test_requests_that_come_while_another_is_answered(plant: Plant) -> None:
+    """They wait, mostly unread, for their turn."""
+    release = threading.Event()
+
+    async def handle(request: Request) -> Response:
+        await asyncio.to_thread(release.wait, PATIENCE)
+        return Response(200, request.body[:1])
+
+    with serving(plant, handle=handle) as front, Client(front.port, plant) as client:
+        client.send(post(b"0"))
+        front.wait(lambda counters: counters.answering == 1)
+        for number in range(1, 4):
+            client.send(post(b"%d" % number + b"x" * 40_000))
+            time.sleep(0.05)
+        release.set()
+        assert [client.receive().body for _ in range(4)] == [b"0", b"1", b"2", b"3"]
 
 
 def test_too_many_requests_without_waiting(plant: Plant) -> None:
