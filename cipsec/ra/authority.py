@@ -28,7 +28,7 @@ from cipsec.store import certificates, events, requests
 from cipsec.store.certificates import CertificateRow
 from cipsec.store.database import Database, Work
 from cipsec.store.events import Event
-from cipsec.store.requests import RequestRow, State
+from cipsec.store.requests import Standing, State
 from cipsec.store.writer import Writer
 
 # A device that lost the answer asks again within minutes and gets the same certificate.
@@ -154,7 +154,7 @@ class RegistrationAuthority:
     # Asking: an administrator decides, the next poll receives.
 
     async def _ask(self, case: Case) -> Answer:
-        row = self._database.read(lambda db: requests.by_id(db, case.id))
+        row = self._database.read(lambda db: requests.standing(db, case.id))
         if row is None:
             self.polls.admit(case.config.server.max_pending)
             queued = self._queued(case, case.at)
@@ -172,7 +172,7 @@ class RegistrationAuthority:
 
     def _grant_approved(self, db: sqlite3.Connection, case: Case) -> _Written:
         """Issue for an approved request; its state is read again inside the transaction."""
-        row = requests.by_id(db, case.id)
+        row = requests.standing(db, case.id)
         if row is None or row.state == State.PENDING:
             return self._queued(case, case.at), None
         if row.state == State.REJECTED:
@@ -184,7 +184,7 @@ class RegistrationAuthority:
         approved = f"approved by {row.decided_by}" + (f": {row.note}" if row.note else "")
         return self._grant(db, case.because(approved), repeat=False)
 
-    async def _again(self, case: Case, row: RequestRow) -> Answer:
+    async def _again(self, case: Case, row: Standing) -> Answer:
         """Give the same certificate until it is due for renewal; then it is a new question."""
         granted = self._database.read(lambda db: certificates.by_serial(db, row.serial or ""))
         if granted and granted.status(case.now) == "valid" and not _is_due(granted, case.at):
@@ -238,7 +238,7 @@ def _is_due(row: CertificateRow, at: int) -> bool:
 
 def _open(db: sqlite3.Connection, case: Case) -> Event | None:
     """Record a request that is to be asked about; two at once for the same id make one."""
-    if requests.by_id(db, case.id) is not None:
+    if requests.standing(db, case.id) is not None:
         return None
     requests.insert(db, record.request_row(case))
     event = record.event(case, "pending", case.decision.reason)

