@@ -90,12 +90,17 @@ def _ready(talk: Talk, told: Ready, ready_file: Path | None) -> None:
         "port": told.port,
         "ca_sha256": told.ca_sha256,
         "names": list(told.names),
+        "announced": list(told.announced),
     }
     for rule in told.global_grants:
         talk.warn(f"the rule {rule!r} grants a certificate to everybody: for a laboratory only")
     if talk.json:
         talk.event(document)
     talk.say(f"serving {told.url}\nCA fingerprint (SHA-256) {told.ca_sha256}")
+    if told.announced:
+        talk.say(f"announced by DNS-SD on {', '.join(told.announced)}")
+    if len(told.announced) > 1:
+        talk.say("cipsec: devices on all of these can find it; choose with --interface")
     if ready_file:
         files.replace(ready_file, json.dumps(document).encode() + b"\n", mode=files.PUBLIC)
 

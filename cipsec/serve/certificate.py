@@ -13,7 +13,7 @@ from cipsec import files
 from cipsec.ca import profile
 from cipsec.ca.authority import Authority, Issued
 from cipsec.ca_folder import CaFolder
-from cipsec.errors import CipsecError
+from cipsec.errors import CipsecError, Malformed
 from cipsec.pki import csr, keys
 from cipsec.pki.names import host_name, sans_of, show_name, show_san
 from cipsec.store import certificates, events
@@ -35,7 +35,11 @@ class ServerCertificate:
         """Return certificate and key as they lie in the folder; raise LocalState."""
         pem = files.read(self._folder.server_certificate_file)
         if self._loaded is None or self._loaded[0] != pem:
-            certificate = x509.load_pem_x509_certificate(pem)
+            try:
+                certificate = x509.load_pem_x509_certificate(pem)
+            except ValueError:
+                file = self._folder.server_certificate_file
+                raise Malformed(f"{file} holds no certificate") from None
             key = keys.from_pem(files.read(self._folder.server_key_file))
             self._loaded = pem, certificate, key
             self._names = frozenset(show_san(name).casefold() for name in sans_of(certificate))

@@ -26,17 +26,18 @@ class Listen:
     def parse(cls, text: str) -> Listen:
         """Read `ADDR:PORT`, `[IPv6]:PORT`, `:PORT` or `PORT`; raise UsageError."""
         address, _, port = text.rpartition(":")
-        address = address.removeprefix("[").removesuffix("]")
+        if address.startswith("[") and address.endswith("]"):
+            address = address[1:-1]
+        everywhere = address in {"", "all", "*"}
         try:
-            if address not in {"", "all", "*"}:
-                ipaddress.ip_address(address)
+            everywhere = everywhere or ipaddress.ip_address(address).is_unspecified
             if not 0 <= int(port) <= 0xFFFF:
                 raise ValueError
         except ValueError:
             raise UsageError(
                 f"{text!r} is not ADDR:PORT", hint="write e.g. 192.168.1.5:8443 or :8443"
             ) from None
-        return cls(None if address in {"", "all", "*"} else address, int(port))
+        return cls(None if everywhere else address, int(port))
 
     @property
     def families(self) -> list[tuple[socket.AddressFamily, str]]:

@@ -30,15 +30,25 @@ class Options:
     workers: int = 1
     duration: timedelta | None = None
 
+    @property
+    def announce_on(self) -> tuple[str, ...]:
+        """Where to announce: the interfaces named, else that of the address listened on."""
+        address = self.listen.address
+        return self.interfaces or ((address,) if address else ())
+
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """What is told once requests are accepted; `global_grants` names rules that grant to anyone."""
+    """What is told once requests are accepted.
+
+    `announced` names the interfaces, `global_grants` the rules that grant to anyone.
+    """
 
     url: str
     port: int
     ca_sha256: str
     names: tuple[str, ...]
+    announced: tuple[str, ...]
     global_grants: tuple[str, ...]
 
 
@@ -53,7 +63,8 @@ class Plan:
 
     def hosts(self) -> list[str]:
         """Return every name and address under which this server is reached now."""
-        return [*self.folder.configuration().server.hosts, *_own_hosts(self.options)]
+        hosts = [*self.folder.configuration().server.hosts, *_own_hosts(self.options)]
+        return list(dict.fromkeys(hosts))
 
     def renew(self) -> bool:
         """Issue a new server certificate where the present one does not fit; tell whether."""
@@ -80,8 +91,15 @@ class Plan:
             port=port,
             ca_sha256=fingerprint(self.authority.certificate),
             names=tuple(self.hosts()),
+            announced=self._announced(),
             global_grants=tuple(rule.name for rule in rules if rule.grants_to_anyone),
         )
+
+    def _announced(self) -> tuple[str, ...]:
+        if not self.options.announce:
+            return ()
+        there = announced_on(interfaces(), self.options.announce_on)
+        return tuple(interface.name for interface in there)
 
 
 def port_of(sockets: Sequence[socket.socket]) -> int:

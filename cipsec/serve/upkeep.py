@@ -35,8 +35,7 @@ async def announced(plan: Plan, port: int) -> AsyncIterator[None]:
         yield
         return
     instance = options.instance or plan.folder.configuration().name or "cipsec"
-    wanted = options.interfaces or tuple([options.listen.address] if options.listen.address else [])
-    announcement = Announcement(instance, port, wanted=wanted)
+    announcement = Announcement(instance, port, wanted=options.announce_on)
     announcement.start()
     try:
         yield

@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from cipsec.ca_folder import CaFolder
 from cipsec.est import wire
+from cipsec.serve.listen import Listen
 from tests.bench import load
 from tests.support import ca, serving
 from tests.support.serving import Serving
@@ -227,3 +228,24 @@ def test_kill_9_loses_no_certificate(lab: Path, seed: int) -> None:
     assert len(handed_out) == 40
     assert all(handed_out[number] == der for number, der in before.items())
     assert _recorded(lab) == set(handed_out.values()), "one certificate for each request"
+
+
+def test_damaged_server_certificate_is_made_anew(lab: Path) -> None:
+    """What lies in server.pem is no reason not to serve: the CA issues another."""
+    (lab / "server.pem").write_text("garbage")
+    with serving.serving(lab) as server, _connect(server) as connection:
+        assert connection.getpeercert(binary_form=True)
+
+
+@pytest.mark.parametrize("listen", ["0.0.0.0:0", "[::]:0", ":0", "all:0"])
+def test_listening_everywhere_has_an_address_to_tell(listen: str) -> None:
+    """However "everywhere" is written, it is the same."""
+    assert Listen.parse(listen) == Listen(None, 0)
+
+
+@pytest.mark.parametrize("listen", ["", "host:1", "1.2.3.4:x", "1.2.3.4:70000", "[::1:1"])
+def test_bad_address_is_wrong_usage(lab: Path, listen: str) -> None:
+    """An address that is none is exit 2 and a hint."""
+    done = serving.cipsec("ca", "serve", "--ca-dir", lab, "--listen", listen, "--for", "1s")
+    assert done.returncode == 2
+    assert b"cipsec: hint: write e.g." in done.stderr
