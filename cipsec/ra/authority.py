@@ -156,7 +156,12 @@ class RegistrationAuthority:
     async def _ask(self, case: Case) -> Answer:
         row = self._database.read(lambda db: requests.standing(db, case.id))
         if row is None:
-            self.polls.admit(case.config.server.max_pending)
+            server = case.config.server
+            self.polls.admit(
+                case.enrollment.address,
+                most=server.max_pending,
+                most_of_one=server.max_pending_per_address,
+            )
             queued = self._queued(case, case.at)
             return await self._write(lambda db: (queued, _open(db, case)))
         match State(row.state):

@@ -37,6 +37,7 @@ class ServerConfig:
     one_line: frozenset[str] = frozenset()
     check_binding: bool = True
     max_pending: int = 20_000
+    max_pending_per_address: int = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +128,7 @@ class ConfigFile:
 
 def _server(table: Mapping[str, Any]) -> ServerConfig:
     known = {"hosts", "labels", "retry_after", "tls", "one_line", "challenge_password"}
-    _known(table, known | {"max_pending"}, "server")
+    _known(table, known | {"max_pending", "max_pending_per_address"}, "server")
     default = ServerConfig()
     labels = frozenset(_label(text) for text in _texts(table, "labels"))
     retry_after = _duration(table, "retry_after", default.retry_after)
@@ -141,6 +142,9 @@ def _server(table: Mapping[str, Any]) -> ServerConfig:
         one_line=frozenset(_texts(table, "one_line")),
         check_binding=_choice(table, "challenge_password", ("binding", "ignore")) == "binding",
         max_pending=_number(table, "max_pending", default.max_pending),
+        max_pending_per_address=_number(
+            table, "max_pending_per_address", default.max_pending_per_address
+        ),
     )
 
 

@@ -23,12 +23,26 @@ class Polls:
         self._database = database
         self._writer = writer
         self._counted: dict[str, Poll] = {}
-        self._pending = database.read(requests.count_pending)
+        self._by_address: dict[str, int] = {}
+        self._pending = 0
+        self._recount()
 
-    def admit(self, most: int) -> None:
-        """Make room for one more waiting request; raise StoreFailed when `most` wait already."""
+    def _recount(self) -> None:
+        self._by_address = self._database.read(requests.pending_by_address)
+        self._pending = sum(self._by_address.values())
+
+    def admit(self, address: str, *, most: int, most_of_one: int) -> None:
+        """Make room for one more waiting request; raise StoreFailed when too many wait already.
+
+        `most` bounds all of them, `most_of_one` those from one address: one malicious sender does
+        not fill the queue for the rest of the plant.
+        """
+        of_one = self._by_address.get(address, 0)
         if self._pending >= most:
             raise StoreFailed(f"{self._pending} requests wait already")
+        if of_one >= most_of_one:
+            raise StoreFailed(f"{of_one} requests from {address} wait already")
+        self._by_address[address] = of_one + 1
         self._pending += 1
 
     def count(self, request: str, at: int, address: str) -> None:
@@ -51,4 +65,4 @@ class Polls:
         counted, self._counted = list(self._counted.values()), {}
         if counted:
             await self._writer.write(lambda db: requests.record_polls(db, counted))
-        self._pending = self._database.read(requests.count_pending)
+        self._recount()

@@ -115,6 +115,14 @@ def count_pending(db: sqlite3.Connection) -> int:
     return int(db.execute("SELECT count(*) FROM requests WHERE state = 'pending'").fetchone()[0])
 
 
+def pending_by_address(db: sqlite3.Connection) -> dict[str, int]:
+    """Return how many requests wait for a decision, by the address they last came from."""
+    rows = db.execute(
+        "SELECT address, count(*) FROM requests WHERE state = 'pending' GROUP BY address"
+    )
+    return dict(tuple(row) for row in rows)
+
+
 def decide(
     db: sqlite3.Connection, request: str, state: State, *, by: str, at: int, note: str | None
 ) -> None:

@@ -60,14 +60,14 @@ def test_the_queue_has_an_end(store: Database, writer: Writer) -> None:
     """Full is full, also across a restart; whoever is decided makes room at the next flush."""
     waiting(store, "aa", "bb")
     polls = Polls(store, writer)
-    polls.admit(3)
+    polls.admit("192.0.2.1", most=3, most_of_one=100_000)
     with pytest.raises(StoreFailed, match="3 requests wait already"):
-        polls.admit(3)
-    polls.admit(4)
+        polls.admit("192.0.2.1", most=3, most_of_one=100_000)
+    polls.admit("192.0.2.1", most=4, most_of_one=100_000)
     waiting(store, "cc", "dd")
     again = Polls(store, writer)
     with pytest.raises(StoreFailed, match="4 requests wait already"):
-        again.admit(4)
+        again.admit("192.0.2.1", most=4, most_of_one=100_000)
     for identifier in ("aa", "bb", "cc"):
         store.write(
             lambda db, i=identifier: requests.decide(  # type: ignore[misc]
@@ -75,17 +75,17 @@ def test_the_queue_has_an_end(store: Database, writer: Writer) -> None:
             )
         )
     asyncio.run(again.flush())
-    again.admit(2)
+    again.admit("192.0.2.1", most=2, most_of_one=100_000)
     with pytest.raises(StoreFailed):
-        again.admit(2)
+        again.admit("192.0.2.1", most=2, most_of_one=100_000)
 
 
 def test_who_was_counted_and_never_came_makes_room(store: Database, writer: Writer) -> None:
     """A place that was taken for a request that could not be recorded is given back."""
     polls = Polls(store, writer)
-    polls.admit(1)
+    polls.admit("192.0.2.1", most=1, most_of_one=100_000)
     asyncio.run(polls.flush())
-    polls.admit(1)
+    polls.admit("192.0.2.1", most=1, most_of_one=100_000)
 
 
 @pytest.mark.parametrize(
@@ -113,7 +113,7 @@ def test_many_are_told_to_come_later(store: Database, writer: Writer) -> None:
     """Ten thousand that wait together ask no more than fifty times a second."""
     polls = Polls(store, writer)
     for _ in range(10_000):
-        polls.admit(20_000)
+        polls.admit("192.0.2.1", most=20_000, most_of_one=100_000)
     told = [polls.retry_after(5, waited=0) for _ in range(500)]
     assert min(told) >= 10_000 // 50
     assert len(set(told)) > 10  # and not all at the same moment
@@ -141,3 +141,13 @@ def test_a_store_that_fails_says_so(store: Database, writer: Writer) -> None:
     asyncio.run(polls.flush())
     row = store.read(lambda db: requests.by_id(db, "aa"))
     assert row == dataclasses.replace(rows.request("aa"), polls=2, last_seen=1_020)
+
+
+def test_one_address_does_not_fill_the_queue(store: Database, writer: Writer) -> None:
+    """A thousand keys from one sender leave room for everybody else."""
+    polls = Polls(store, writer)
+    for _ in range(3):
+        polls.admit("192.0.2.66", most=100, most_of_one=3)
+    with pytest.raises(StoreFailed, match=r"3 requests from 192\.0\.2\.66 wait already"):
+        polls.admit("192.0.2.66", most=100, most_of_one=3)
+    polls.admit("192.0.2.7", most=100, most_of_one=3)
