@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from cipsec._cli.completion import SHELLS, script
+from tests.support import programs
 
 from .conftest import Cipsec
 
@@ -74,16 +74,14 @@ printf '%s\\n' "${COMPREPLY[@]}"
 )
 def test_bash_completes(words: tuple[str, ...], completed: list[str]) -> None:
     """The real shell, its function, and the program that answers."""
-    if not shutil.which("bash"):
-        pytest.skip("bash is not installed")
+    programs.need("bash")
     arguments = ("--norc", "-c", _IN_BASH, "bash", str(FOLDER / FILES["bash"]), *words)
     assert _run("bash", *arguments).splitlines() == completed
 
 
 def test_bash_completes_every_command() -> None:
     """The lazy root knows them all."""
-    if not shutil.which("bash"):
-        pytest.skip("bash is not installed")
+    programs.need("bash")
     script_of_bash = ("--norc", "-c", _IN_BASH, "bash", FOLDER / FILES["bash"], "cipsec", "")
     assert {"csr", "cert", "ca", "enroll", "completion"} <= set(
         _run("bash", *script_of_bash).split()
@@ -91,9 +89,8 @@ def test_bash_completes_every_command() -> None:
 
 
 def test_fish_completes() -> None:
-    """The real shell, where there is one."""
-    if not shutil.which("fish"):
-        pytest.skip("fish is not installed")
+    """The real shell, and the program that answers."""
+    programs.need("fish")
     commands = f"source {FOLDER / FILES['fish']}; complete -C 'cipsec ca app'"
     assert _run("fish", "--no-config", "-c", commands).split("\t")[0] == "approve"
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from cipsec.pki.names import show_serial
 from tests.cli.endpoint.acting import KEYS, Run, enroll
 from tests.support.canned import EstServer, Plant, text
 
@@ -25,7 +26,7 @@ def test_enroll(run: Run, server: EstServer, home: Path) -> None:
         f"chain  {home}/chain.pem",
         f"trust  {home}/trust.pem",
         "subject  CN=Drive 7,O=Plant",
-        f"serial  {certificate.serial_number:x}",
+        f"serial  {show_serial(certificate.serial_number)}",
         f"sha256  {_sha256(home)}",
         f"not before  {certificate.not_valid_before_utc:%Y-%m-%dT%H:%M:%SZ}",
         f"not after  {certificate.not_valid_after_utc:%Y-%m-%dT%H:%M:%SZ}",
