@@ -1,7 +1,8 @@
-"""Fixtures for all tests: a CA in a temporary folder."""
+"""Fixtures for all tests: a CA in a temporary folder, an empty store."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -9,6 +10,8 @@ import pytest
 
 from cipsec import times
 from cipsec.ca_folder import CaFolder
+from cipsec.store.database import Database
+from cipsec.store.writer import Writer
 from tests.support import ca
 
 
@@ -16,3 +19,19 @@ from tests.support import ca
 def ca_folder(tmp_path: Path) -> CaFolder:
     """The CA "Line 4": key without passphrase, policy "approval", three years old."""
     return ca.make(tmp_path / "ca", now=times.now() - timedelta(days=1100))
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Database]:
+    """An empty store."""
+    database = Database.create(tmp_path / "store.sqlite3")
+    yield database
+    database.close()
+
+
+@pytest.fixture
+def writer(store: Database) -> Iterator[Writer]:
+    """The writer of `store`."""
+    writer = Writer(store)
+    yield writer
+    writer.close()

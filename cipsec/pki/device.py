@@ -15,7 +15,6 @@ from cryptography.x509.oid import NameOID, ObjectIdentifier
 
 from cipsec.errors import UsageError
 
-MAC_ADDRESS = ObjectIdentifier("1.3.6.1.1.1.1.22")  # RFC 2307, used so by RFC 9908
 SUBJECT_DIRECTORY_ATTRIBUTES = ObjectIdentifier("2.5.29.9")
 
 _DEVICE = re.compile(r"(?:0x)?([0-9A-Fa-f]{1,4}):(?:0x)?([0-9A-Fa-f]{1,8})")

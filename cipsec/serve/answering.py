@@ -23,7 +23,7 @@ _LOG = logging.getLogger(__name__)
 
 _DRAIN_SECONDS = 4.0  # of the five in which the server ends
 _FLUSH_SECONDS = 2.0
-_CERTIFICATE_SECONDS = 30.0
+_TLS_SECONDS = 2.0
 
 
 @contextlib.asynccontextmanager
@@ -47,7 +47,7 @@ async def serving(
     try:
         await front.start(sockets)
         _spare_the_collector()
-        async with beside(_flush_polls(authority)), beside(_follow_certificate(plan, front)):
+        async with beside(_flush_polls(authority)), beside(_follow_tls(plan, front)):
             yield
         await front.drain(_DRAIN_SECONDS)
         await authority.polls.flush()
@@ -76,15 +76,17 @@ async def _flush_polls(authority: RegistrationAuthority) -> None:
             _LOG.error("polls are not counted: %s", error.message)
 
 
-async def _follow_certificate(plan: Plan, front: FrontServer) -> None:
-    """Serve new connections with the certificate in the folder, whichever process renewed it."""
-    served = plan.certificate.load()[0]
+async def _follow_tls(plan: Plan, front: FrontServer) -> None:
+    """Serve new connections as certificate and ca.toml are now, whoever changed them."""
+    served, said = plan.tls(), ""
     while True:
-        await asyncio.sleep(_CERTIFICATE_SECONDS)
+        await asyncio.sleep(_TLS_SECONDS)
         try:
-            certificate = plan.certificate.load()[0]
-            if certificate != served:
+            if (wanted := plan.tls()) != served:
                 front.exchange_context(plan.context())
-                served = certificate
+                served = wanted
+            said = ""
         except CipsecError as error:
-            _LOG.error("the server's certificate is not exchanged: %s", error.message)
+            if error.message != said:
+                _LOG.error("the server's TLS stays as it was: %s", error.message)
+            said = error.message

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
+from cryptography import x509
 from OpenSSL import SSL
 
 from cipsec import times
@@ -74,11 +75,15 @@ class Plan:
         finally:
             database.close()
 
-    def context(self) -> SSL.Context:
-        """Return a TLS context with the server certificate as it is now."""
-        certificate, key = self.certificate.load()
+    def tls(self) -> tuple[x509.Certificate, TlsProfile]:
+        """Return what the TLS context is made of, as folder and ca.toml have it now."""
         profile = TlsProfile(self.folder.configuration().server.tls)
-        return server_context([certificate], key, profile=profile)
+        return self.certificate.load()[0], profile
+
+    def context(self) -> SSL.Context:
+        """Return a TLS context as folder and ca.toml have it now."""
+        certificate, profile = self.tls()
+        return server_context([certificate], self.certificate.load()[1], profile=profile)
 
     def ready(self, sockets: Sequence[socket.socket]) -> Ready:
         """Return what is told once requests are accepted on `sockets`."""

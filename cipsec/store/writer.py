@@ -17,7 +17,7 @@ from cipsec.store.database import Database, Work, failed
 T = TypeVar("T")
 
 # A durable commit costs about 120 us of CPU whether one row or sixteen wait for it.
-_LINGER_SECONDS = 0.006
+_LINGER_SECONDS = 0.004
 _BATCH = 64
 _BACKLOG = 4096  # beyond this the disk has stopped answering
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -16,22 +14,6 @@ from cipsec.store.database import Database
 from cipsec.store.requests import State
 from cipsec.store.writer import Writer
 from tests.store import rows
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Database]:
-    """An empty store."""
-    database = Database.create(tmp_path / "store.sqlite3")
-    yield database
-    database.close()
-
-
-@pytest.fixture
-def writer(store: Database) -> Iterator[Writer]:
-    """The store's writer."""
-    writer = Writer(store)
-    yield writer
-    writer.close()
 
 
 def waiting(store: Database, *identifiers: str) -> None:

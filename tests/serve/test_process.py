@@ -22,7 +22,7 @@ from cipsec.ca_folder import CaFolder
 from cipsec.est import wire
 from cipsec.serve.listen import Listen
 from tests.bench import load
-from tests.support import ca, serving
+from tests.support import ca, programs, serving
 from tests.support.serving import Serving
 
 
@@ -162,6 +162,28 @@ def test_rules_take_effect_while_it_runs(ca_folder: CaFolder) -> None:
     trouble = [event["reason"] for event in events if event["event"] == "policy-error"]
     assert len(trouble) == 1
     assert trouble[0].startswith("ca.toml: rule 1 has no name")
+
+
+def _takes_cbc(server: Serving) -> bool:
+    done = programs.run("openssl", "s_client", "-connect", f"127.0.0.1:{server.port}", "-tls1_2",
+                        "-cipher", "ECDHE-ECDSA-AES128-SHA256:@SECLEVEL=0")  # fmt: skip
+    return b"Cipher    : ECDHE-ECDSA-AES128-SHA256" in done.stdout
+
+
+@pytest.mark.programs
+def test_tls_profile_takes_effect_while_it_runs(ca_folder: CaFolder) -> None:
+    """Old firmware is let in, and shut out again, by an edit of ca.toml."""
+    programs.need("openssl")
+    config = ca_folder.config_file
+    default = config.read_text()
+    legacy = default.replace('tls = "default"', 'tls = "legacy"')
+    with serving.serving(ca_folder.path) as server:
+        assert not _takes_cbc(server)
+        for text, taken in ((legacy, True), (default, False)):
+            config.write_text(text)
+            until = time.monotonic() + 30
+            while _takes_cbc(server) is not taken:
+                assert time.monotonic() < until, "the profile is not taken over"
 
 
 def test_workers_share_the_port_and_the_record(lab: Path) -> None:
