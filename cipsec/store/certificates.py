@@ -1,4 +1,4 @@
-"""The certificates that were issued: one row each, written once."""
+"""The certificates that were issued: one row each, written once, and revoked at most once."""
 
 from __future__ import annotations
 
@@ -26,9 +26,18 @@ class CertificateRow:
     reason: str
     proved: str
     der: bytes
+    user: str | None = None
+    credential: str | None = None
+    device_proved: int = 0
+    mac_proved: int = 0
+    revoked_at: int | None = None
+    revoked_by: str | None = None
+    revocation: str | None = None
 
     def status(self, now: datetime) -> str:
-        """Return `valid`, `expired`, or `not yet valid` where a clock was ahead."""
+        """Return `valid`, `revoked`, `expired`, or `not yet valid` where a clock was ahead."""
+        if self.revoked_at is not None:
+            return "revoked"
         if self.not_before > now.timestamp():
             return "not yet valid"
         return "expired" if self.not_after < now.timestamp() else "valid"
@@ -71,6 +80,35 @@ def latest_for_enrollment(
             (enrollment, since),
         )
     )
+
+
+def by_credential(db: sqlite3.Connection, serial: str) -> Iterator[CertificateRow]:
+    """Yield what was granted to the holder of the provisioning certificate `serial`."""
+    rows = db.execute(f"{_SELECT} WHERE credential = ? ORDER BY serial", (serial,))
+    return map(_row, rows)
+
+
+def expiring(db: sqlite3.Connection, *, after: int, before: int) -> Iterator[CertificateRow]:
+    """Yield the certificates in force that end between two times, the soonest first."""
+    rows = db.execute(
+        f"{_SELECT} WHERE not_after > ? AND not_after <= ? AND revoked_at IS NULL"
+        " ORDER BY not_after",
+        (after, before),
+    )
+    return map(_row, rows)
+
+
+def revoke(db: sqlite3.Connection, serial: str, *, by: str, reason: str, at: int) -> bool:
+    """Revoke a certificate; return False when it is not there or was revoked before.
+
+    `reason` is a name of RFC 5280 section 5.3.1, as in `keyCompromise`.
+    """
+    done = db.execute(
+        "UPDATE certificates SET revoked_at = ?, revoked_by = ?, revocation = ?"
+        " WHERE serial = ? AND revoked_at IS NULL",
+        (at, by, reason, serial),
+    )
+    return done.rowcount == 1
 
 
 def listed(db: sqlite3.Connection, *, device: str | None = None) -> Iterator[CertificateRow]:

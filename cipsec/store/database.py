@@ -15,78 +15,12 @@ from typing import TypeVar
 
 from cipsec.errors import AlreadyExists, StoreFailed
 from cipsec.files import reason
+from cipsec.store import schema
 
 T = TypeVar("T")
 Work = Callable[[sqlite3.Connection], T]
 
-SCHEMA_VERSION = 1
 _BUSY_TIMEOUT_MS = 10_000  # another process commits in milliseconds; ten seconds means it hangs
-
-_SCHEMA = """
-CREATE TABLE certificates (
-    serial      TEXT PRIMARY KEY,        -- lower-case hex, ordered in time
-    enrollment  TEXT NOT NULL,           -- hash of key, names and who was authenticated
-    kind        TEXT NOT NULL,           -- endpoint, server
-    subject     TEXT NOT NULL,
-    device      TEXT,                    -- VENDOR:SERIAL
-    mac         TEXT,
-    not_before  INTEGER NOT NULL,        -- seconds since 1970, UTC, as are all times here
-    not_after   INTEGER NOT NULL,
-    issued_at   INTEGER NOT NULL,
-    rule        TEXT NOT NULL,
-    reason      TEXT NOT NULL,
-    proved      TEXT NOT NULL,
-    der         BLOB NOT NULL
-);
-CREATE INDEX certificates_enrollment ON certificates (enrollment);
-CREATE INDEX certificates_device ON certificates (device) WHERE device IS NOT NULL;
-
-CREATE TABLE requests (
-    id          TEXT PRIMARY KEY,
-    state       TEXT NOT NULL CHECK (state IN ('pending', 'approved', 'rejected', 'granted')),
-    subject     TEXT NOT NULL,
-    sans        TEXT NOT NULL,           -- JSON list
-    device      TEXT,
-    mac         TEXT,
-    proved      TEXT NOT NULL,
-    claimed     TEXT NOT NULL,
-    address     TEXT NOT NULL,
-    label       TEXT NOT NULL,
-    spki_sha256 TEXT NOT NULL,
-    rule        TEXT NOT NULL,
-    reason      TEXT NOT NULL,
-    first_seen  INTEGER NOT NULL,
-    last_seen   INTEGER NOT NULL,
-    polls       INTEGER NOT NULL,
-    decided_at  INTEGER,
-    decided_by  TEXT,
-    note        TEXT,
-    serial      TEXT,                    -- of the certificate granted
-    csr         BLOB NOT NULL
-);
-CREATE INDEX requests_state ON requests (state, first_seen);
-
-CREATE TABLE users (
-    name        TEXT PRIMARY KEY,
-    password    TEXT NOT NULL,           -- Argon2id in PHC format
-    created_at  INTEGER NOT NULL,
-    changed_at  INTEGER NOT NULL
-);
-
-CREATE TABLE events (
-    seq         INTEGER PRIMARY KEY AUTOINCREMENT,
-    at          INTEGER NOT NULL,
-    event       TEXT NOT NULL,
-    actor       TEXT NOT NULL,
-    address     TEXT,
-    request     TEXT,
-    serial      TEXT,
-    subject     TEXT,
-    device      TEXT,
-    rule        TEXT,
-    reason      TEXT
-);
-"""
 
 
 class Database:
@@ -111,12 +45,12 @@ class Database:
         with _translated():
             connection = database.connection()
             connection.execute("PRAGMA journal_mode=WAL")
-            connection.executescript(f"BEGIN;{_SCHEMA}PRAGMA user_version={SCHEMA_VERSION};COMMIT;")
+            schema.create(connection)
         return database
 
     @classmethod
     def open(cls, path: Path) -> Database:
-        """Open an existing store; raise StoreFailed when missing, damaged or of a newer schema."""
+        """Open a store, made by an earlier cipsec too; raise StoreFailed when that cannot be."""
         if not path.is_file():
             raise StoreFailed(f"there is no store {path}")
         database = cls(path)
@@ -129,9 +63,11 @@ class Database:
 
     def _require_schema(self) -> None:
         version = self.read(lambda db: db.execute("PRAGMA user_version").fetchone()[0])
-        if version != SCHEMA_VERSION:
+        if version in schema.EARLIER:
+            version = self.write(schema.upgrade)
+        if version != schema.VERSION:
             raise StoreFailed(
-                f"{self.path} has schema {version}, this cipsec reads {SCHEMA_VERSION}",
+                f"{self.path} has schema {version}, this cipsec reads {schema.VERSION}",
                 hint="use the version of cipsec that made it",
             )
 

@@ -23,7 +23,10 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class RequestRow:
-    """One request; `id` is the hash of key, names and who was authenticated; times since 1970."""
+    """One request; `id` is the hash of key, names and who was authenticated; times since 1970.
+
+    `replaces` are the serial numbers of the certificates that a grant would replace, newest first.
+    """
 
     id: str
     state: str
@@ -46,6 +49,10 @@ class RequestRow:
     note: str | None
     serial: str | None
     csr: bytes
+    replaces: str | None = None
+    revokes: int = 0
+    approvals: int = 1
+    reminded_at: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +64,27 @@ class Standing:
     decided_by: str | None
     note: str | None
     serial: str | None
+    replaces: str | None
+    revokes: int
+    approvals: int
+    proved: str
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """What a list shows of a request that waits; texts that an applicant may make long are cut."""
+
+    id: str
+    subject: str
+    sans: str
+    device: str | None
+    mac: str | None
+    proved: str
+    address: str
+    label: str
+    first_seen: int
+    replaces: str | None
+    approvals: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +118,10 @@ def by_id(db: sqlite3.Connection, request: str) -> RequestRow | None:
 def standing(db: sqlite3.Connection, request: str) -> Standing | None:
     """Return how the request with this id stands; a third of the time of its whole row."""
     row = db.execute(
-        "SELECT state, first_seen, decided_by, note, serial FROM requests WHERE id = ?", (request,)
+        "SELECT state, first_seen, decided_by, note, serial, replaces, revokes,"
+        " approvals, proved FROM requests"
+        " WHERE id = ?",
+        (request,),
     ).fetchone()
     return Standing(*row) if row else None
 
@@ -110,6 +141,17 @@ def listed(db: sqlite3.Connection, states: Iterable[State]) -> Iterator[RequestR
     return (RequestRow(*row) for row in rows)
 
 
+def waiting(db: sqlite3.Connection, *, limit: int = -1) -> Iterator[Waiting]:
+    """Yield the requests that wait, the longest waiting first, without what makes rows large."""
+    rows = db.execute(
+        "SELECT id, substr(subject, 1, 500), substr(sans, 1, 500), device, mac,"
+        " substr(proved, 1, 500), address, label, first_seen, replaces, approvals FROM requests"
+        " WHERE state = ? ORDER BY first_seen, id LIMIT ?",
+        (State.PENDING, limit),
+    )
+    return (Waiting(*row) for row in rows)
+
+
 def count_pending(db: sqlite3.Connection) -> int:
     """Return how many requests wait for a decision."""
     return int(db.execute("SELECT count(*) FROM requests WHERE state = 'pending'").fetchone()[0])
@@ -124,13 +166,56 @@ def pending_by_address(db: sqlite3.Connection) -> dict[str, int]:
 
 
 def decide(
-    db: sqlite3.Connection, request: str, state: State, *, by: str, at: int, note: str | None
+    db: sqlite3.Connection,
+    request: str,
+    state: State,
+    *,
+    by: str | None,
+    at: int | None,
+    note: str | None,
+    revokes: bool = False,
 ) -> None:
-    """Record an administrator's decision."""
+    """Record an administrator's decision; with `revokes` the grant revokes the predecessor."""
     db.execute(
-        "UPDATE requests SET state = ?, decided_by = ?, decided_at = ?, note = ? WHERE id = ?",
-        (state, by, at, note, request),
+        "UPDATE requests SET state = ?, decided_by = ?, decided_at = ?, note = ?, revokes = ?"
+        " WHERE id = ?",
+        (state, by, at, note, int(revokes), request),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Approval:
+    """That one of several administrators agrees; `revokes` is what is to become of predecessors."""
+
+    by: str
+    at: int
+    note: str | None
+    revokes: bool | None
+
+
+def approve(db: sqlite3.Connection, request: str, approval: Approval) -> None:
+    """Record that an administrator agrees, once."""
+    db.execute(
+        "INSERT INTO approvals (request, by, at, note, revokes) VALUES (?, ?, ?, ?, ?)"
+        " ON CONFLICT DO NOTHING",
+        (request, approval.by, approval.at, approval.note, approval.revokes),
+    )
+
+
+def approvals(db: sqlite3.Connection, request: str) -> list[Approval]:
+    """Return who agrees to a request that needs more than one, in the order of time."""
+    rows = db.execute(
+        "SELECT by, at, note, revokes FROM approvals WHERE request = ? ORDER BY at, by", (request,)
+    )
+    return [
+        Approval(by, at, note, None if revokes is None else bool(revokes))
+        for by, at, note, revokes in rows
+    ]
+
+
+def disagree(db: sqlite3.Connection, request: str) -> None:
+    """Forget who agreed."""
+    db.execute("DELETE FROM approvals WHERE request = ?", (request,))
 
 
 def grant(db: sqlite3.Connection, request: str, serial: str) -> None:
@@ -138,17 +223,19 @@ def grant(db: sqlite3.Connection, request: str, serial: str) -> None:
     db.execute("UPDATE requests SET state = 'granted', serial = ? WHERE id = ?", (serial, request))
 
 
-def reopen(db: sqlite3.Connection, request: str, *, at: int) -> bool:
-    """Make a granted request wait again: its certificate is due for renewal or gone.
+def reopen(db: sqlite3.Connection, row: RequestRow, state: State) -> bool:
+    """Make a request that is in `state` wait again as `row` has it: what was decided is void.
 
-    Returns False when it is not granted (any more).
+    Returns False when it is in another state by now.
     """
+    columns = [field.name for field in fields(RequestRow) if field.name != "id"]
     done = db.execute(
-        "UPDATE requests SET state = 'pending', first_seen = ?, last_seen = ?, polls = 0,"
-        " decided_at = NULL, decided_by = NULL, note = NULL, serial = NULL"
-        " WHERE id = ? AND state = 'granted'",
-        (at, at, request),
+        f"UPDATE requests SET {', '.join(f'{name} = ?' for name in columns)}"  # noqa: S608  # names from the class above
+        " WHERE id = ? AND state = ?",
+        (*(getattr(row, name) for name in columns), row.id, state),
     )
+    if done.rowcount:
+        disagree(db, row.id)
     return done.rowcount == 1
 
 

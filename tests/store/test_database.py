@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import sqlite3
 import stat
 from pathlib import Path
@@ -11,7 +12,8 @@ import pytest
 
 from cipsec.errors import AlreadyExists, LocalState, StoreFailed
 from cipsec.store import certificates, requests
-from cipsec.store.database import SCHEMA_VERSION, Database
+from cipsec.store.database import Database
+from cipsec.store.schema import VERSION
 from tests.store import rows
 
 
@@ -21,7 +23,7 @@ def test_it_is_private_and_journals_ahead(store: Database) -> None:
     connection = store.connection()
     assert connection.execute("PRAGMA journal_mode").fetchone()[0] == "wal"
     assert connection.execute("PRAGMA synchronous").fetchone()[0] == 2  # FULL
-    assert connection.execute("PRAGMA user_version").fetchone()[0] == SCHEMA_VERSION
+    assert connection.execute("PRAGMA user_version").fetchone()[0] == VERSION
     store.write(lambda db: certificates.insert(db, rows.certificate()))
     beside = [path for path in store.path.parent.iterdir() if path != store.path]
     assert {stat.S_IMODE(path.stat().st_mode) for path in beside} == {0o600}
@@ -62,12 +64,12 @@ def test_another_file_is_refused(tmp_path: Path) -> None:
     assert path.read_bytes() == content
 
 
-@pytest.mark.parametrize("version", [0, SCHEMA_VERSION + 1])
+@pytest.mark.parametrize("version", [0, VERSION + 1])
 def test_another_schema_is_refused(version: int, store: Database) -> None:
     """A store of a newer version, or an empty database, is not touched."""
     store.connection().execute(f"PRAGMA user_version={version}")
     store.close()
-    with pytest.raises(StoreFailed, match=rf"has schema {version}, this cipsec reads 1") as raised:
+    with pytest.raises(StoreFailed, match=rf"has schema {version}, this cipsec reads 2") as raised:
         Database.open(store.path)
     assert raised.value.hint == "use the version of cipsec that made it"
 
@@ -83,14 +85,15 @@ def test_an_empty_file_is_refused(tmp_path: Path) -> None:
 def test_damage_inside_is_reported(store: Database) -> None:
     """Pages overwritten with noise make StoreFailed, not an exception of SQLite's."""
     for number in range(200):
-        row = rows.certificate(f"{number:032x}")
+        row = dataclasses.replace(rows.certificate(f"{number:032x}"), der=b"\0" * 2_000)
         store.write(lambda db, row=row: certificates.insert(db, row))  # type: ignore[misc]
     store.connection().execute("PRAGMA wal_checkpoint(TRUNCATE)")
     store.close()
     content = bytearray(store.path.read_bytes())
-    content[4096:] = b"\xa5" * len(content[4096:])
+    half = len(content) // 2  # rows; the tables' descriptions are in front of them
+    content[half:] = b"\xa5" * len(content[half:])
     store.path.write_bytes(content)
-    damaged = Database.open(store.path)  # the header is whole
+    damaged = Database.open(store.path)
     with pytest.raises(StoreFailed, match="malformed") as raised:
         damaged.read(lambda db: list(certificates.listed(db)))
     assert raised.value.hint == "restore the CA folder from a backup"

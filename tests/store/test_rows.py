@@ -11,7 +11,7 @@ import pytest
 from cipsec.store import certificates, events, requests, users
 from cipsec.store.database import Database
 from cipsec.store.events import Event
-from cipsec.store.requests import Poll, State
+from cipsec.store.requests import Approval, Poll, State
 from cipsec.store.users import UserRow
 from tests.store import rows
 
@@ -111,23 +111,134 @@ def test_a_request_is_found_by_the_beginning_of_its_id(db: sqlite3.Connection) -
 
 
 def test_the_life_of_a_request(db: sqlite3.Connection) -> None:
-    """Pending, approved, granted; reopened only when granted, and then as if new."""
+    """Pending, approved, granted; reopened only from the state it is in, and then as if new."""
+    anew = dataclasses.replace(
+        rows.request("aa", first_seen=80),
+        subject="cn=drive 7",
+        proved="user anna",
+        address="192.0.2.9",
+        csr=b"0\1\0",
+        replaces="0124 0123",
+        approvals=2,
+    )
     requests.insert(db, rows.request("aa"))
-    assert not requests.reopen(db, "aa", at=50)
+    assert not requests.reopen(db, anew, State.GRANTED)
     requests.decide(db, "aa", State.APPROVED, by="anna", at=60, note="tag 7")
     approved = requests.by_id(db, "aa")
     assert approved
     decision = (approved.state, approved.decided_by, approved.decided_at, approved.note)
     assert decision == ("approved", "anna", 60, "tag 7")
-    assert not requests.reopen(db, "aa", at=70)
+    assert not requests.reopen(db, anew, State.PENDING)
     requests.grant(db, "aa", "0123")
     granted = requests.by_id(db, "aa")
     assert granted
     assert (granted.state, granted.serial, granted.decided_by) == ("granted", "0123", "anna")
-    assert requests.reopen(db, "aa", at=80)
-    assert not requests.reopen(db, "aa", at=90)
-    reopened = dataclasses.replace(rows.request("aa"), first_seen=80, last_seen=80, polls=0)
-    assert requests.by_id(db, "aa") == reopened
+    requests.record_polls(db, [Poll("aa", 4, 2_000, "192.0.2.8")])
+    assert requests.reopen(db, anew, State.GRANTED)
+    assert not requests.reopen(db, rows.request("aa"), State.GRANTED)
+    assert requests.by_id(db, "aa") == anew
+
+
+def test_one_request_is_reopened(db: sqlite3.Connection) -> None:
+    """Another one in the same state stays as it was, and one that is not there is not made."""
+    for identifier in ("aa", "bb"):
+        requests.insert(db, rows.request(identifier))
+        requests.decide(db, identifier, State.REJECTED, by="anna", at=60, note=None)
+    before = requests.by_id(db, "bb")
+    assert requests.reopen(db, rows.request("aa", first_seen=70), State.REJECTED)
+    assert requests.by_id(db, "bb") == before
+    assert not requests.reopen(db, rows.request("cc"), State.REJECTED)
+    assert requests.by_id(db, "cc") is None
+
+
+def test_who_agreed_is_forgotten_with_the_question(db: sqlite3.Connection) -> None:
+    """Agreement is to one question: when that is asked anew, everybody is asked anew."""
+    for identifier in ("aa", "bb"):
+        requests.insert(db, rows.request(identifier))
+    berta, anna = Approval("berta", 10, "tag 7", revokes=True), Approval("anna", 30, None, None)
+    requests.approve(db, "aa", berta)
+    requests.approve(db, "aa", Approval("berta", 20, "again", revokes=False))
+    requests.approve(db, "aa", anna)
+    requests.approve(db, "bb", anna)
+    assert requests.approvals(db, "aa") == [berta, anna]
+    assert not requests.reopen(db, rows.request("aa"), State.APPROVED)
+    assert requests.approvals(db, "aa") == [berta, anna]
+    assert requests.reopen(db, rows.request("aa"), State.PENDING)
+    assert requests.approvals(db, "aa") == []
+    assert requests.approvals(db, "bb") == [anna]
+
+
+@pytest.mark.parametrize("revokes", [True, False, None])
+def test_an_agreement_comes_back_as_it_was(db: sqlite3.Connection, revokes: bool | None) -> None:
+    """To revoke, to keep, and nothing said of it are three things."""
+    given = Approval("anna", 10, "a", revokes)
+    requests.approve(db, "aa", given)
+    (agreed,) = requests.approvals(db, "aa")
+    assert agreed == given
+    assert agreed.revokes is revokes
+
+
+def test_a_decision_about_the_predecessors(db: sqlite3.Connection) -> None:
+    """It is kept with the approval, and gone when the question is asked anew."""
+    asked = dataclasses.replace(rows.request("aa"), replaces="02 01")
+    requests.insert(db, asked)
+    requests.decide(db, "aa", State.APPROVED, by="anna", at=60, note=None, revokes=True)
+    standing = requests.standing(db, "aa")
+    assert standing
+    assert (standing.state, standing.replaces, standing.revokes) == ("approved", "02 01", 1)
+    anew = dataclasses.replace(asked, replaces="03", approvals=2, proved="user anna")
+    requests.reopen(db, anew, State.APPROVED)
+    standing = requests.standing(db, "aa")
+    assert standing
+    assert (standing.state, standing.replaces, standing.revokes) == ("pending", "03", 0)
+    assert (standing.approvals, standing.proved) == (2, "user anna")
+    assert requests.standing(db, "bb") is None
+
+
+def test_what_a_list_shows_is_cut(db: sqlite3.Connection) -> None:
+    """A thousand requests with subjects of kilobytes are listed all the same."""
+    long = dataclasses.replace(rows.request("aa"), subject="x" * 5_000, sans="y" * 5_000)
+    requests.insert(db, long)
+    requests.insert(db, rows.request("bb", first_seen=10))
+    first, second = requests.waiting(db)
+    assert (first.id, second.id) == ("bb", "aa")
+    assert (len(second.subject), len(second.sans)) == (500, 500)
+    assert [one.id for one in requests.waiting(db, limit=1)] == ["bb"]
+    requests.decide(db, "bb", State.REJECTED, by="anna", at=0, note=None)
+    assert [one.id for one in requests.waiting(db)] == ["aa"]
+
+
+def test_waiting_requests_are_counted_by_address(db: sqlite3.Connection) -> None:
+    """Only those that wait."""
+    for identifier in ("aa", "bb", "cc"):
+        requests.insert(db, rows.request(identifier))
+    requests.record_polls(db, [Poll("bb", 1, 150, "192.0.2.8")])
+    requests.decide(db, "cc", State.REJECTED, by="anna", at=0, note=None)
+    assert requests.pending_by_address(db) == {"192.0.2.7": 1, "192.0.2.8": 1}
+
+
+def test_a_certificate_is_revoked_once(db: sqlite3.Connection) -> None:
+    """Time, person and reason are those of the first time."""
+    certificates.insert(db, rows.certificate("01", not_after=9_000))
+    assert certificates.revoke(db, "01", by="anna", reason="keyCompromise", at=100)
+    assert not certificates.revoke(db, "01", by="berta", reason="superseded", at=200)
+    assert not certificates.revoke(db, "02", by="anna", reason="superseded", at=200)
+    row = certificates.by_serial(db, "01")
+    assert row
+    revoked = (row.revoked_at, row.revoked_by, row.revocation)
+    assert revoked == (100, "anna", "keyCompromise")
+    for at in (0, 5_000, 10_000):  # revoked is revoked, whatever the time
+        assert row.status(datetime.fromtimestamp(at, UTC)) == "revoked"
+
+
+def test_what_a_credential_enrolled(db: sqlite3.Connection) -> None:
+    """In the order of their serial numbers; and every column is where it belongs."""
+    for serial, credential in (("03", "c1"), ("01", "c1"), ("02", "c2"), ("04", None)):
+        row = dataclasses.replace(rows.certificate(serial), credential=credential, user="anna")
+        certificates.insert(db, row)
+        assert certificates.by_serial(db, serial) == row
+    assert [row.serial for row in certificates.by_credential(db, "c1")] == ["01", "03"]
+    assert list(certificates.by_credential(db, "c3")) == []
 
 
 def test_polls_are_added(db: sqlite3.Connection) -> None:
