@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from cipsec.pki.describe import NO_EXPIRY
+from cipsec.pki.describe import NO_EXPIRY, UNVERIFIED
 
 Record = Mapping[str, object]
 
@@ -27,10 +27,16 @@ def _line(key: str, value: object, record: Record) -> object:
             return _end(end, record["days_left"])
         case "days_left", _:
             return None  # stands beside the end
-        case "vendor_id", int(number):
-            return f"{number} (0x{number:04X})"
-        case "device_serial", int(number):
-            return f"{number} (0x{number:08X})"
+        case "device", str(device):
+            numbers = f"vendor {record['vendor_id']}, serial {record['device_serial']}"
+            return f"{device} ({numbers}), {_assurance(record)}"
+        case "mac", str(mac):
+            local = " (locally administered)" if record["mac_local"] else ""
+            return f"{mac}{local}, {_assurance(record)}"
+        case "vendor_id" | "device_serial" | "mac_local", _:
+            return None  # stand beside the device and the MAC address
+        case "identity", [*found]:
+            return [_found(one) for one in found if isinstance(one, dict)]
         case "basic_constraints", {"ca": ca, "path_length": length}:
             kind = "CA" if ca else "not a CA"
             return kind if length is None else f"{kind}, path length {length}"
@@ -40,6 +46,18 @@ def _line(key: str, value: object, record: Record) -> object:
             return "present (its value is not shown)"
         case _:
             return value
+
+
+def _assurance(record: Record) -> str:
+    match record["identity"]:
+        case [{"assurance": str(assurance)}, *_] if assurance == UNVERIFIED:
+            return "claimed unless its chain is verified"
+    return "claimed"
+
+
+def _found(one: Record) -> str:
+    rule = "rule" if one["rule_verified"] else "unverified preset"
+    return f"{one['value']} in {one['place']}, by the {rule} {one['rule']}"
 
 
 def _end(end: str, days_left: object) -> str:

@@ -17,10 +17,11 @@ from cipsec.pki.device import (
     DeviceId,
     Identity,
     Mac,
-    identity_of,
     mac_attributes,
 )
+from cipsec.pki.extraction import Source
 from cipsec.pki.faults import UNREADABLE, why
+from cipsec.pki.identity import Reading, of_parts, sans_among
 
 MAX_DER = 16 * 1024  # ten times what clients send; each waiting request keeps its CSR
 SERVED_HASHES = frozenset(keys.ECDSA)
@@ -30,7 +31,7 @@ SERVED_HASHES = frozenset(keys.ECDSA)
 class CertificateRequest:
     """A CSR whose signature proves possession of its key (RFC 2986 section 3).
 
-    `identity` is what the subject says of the device: a claim. `challenge` is the
+    `reading` is what it says of the device, by the default rules: a claim. `challenge` is the
     challengePassword, in EST the channel binding (RFC 7030 section 3.5); it is never shown.
     """
 
@@ -41,8 +42,13 @@ class CertificateRequest:
     subject: x509.Name
     sans: tuple[x509.GeneralName, ...]
     extensions: tuple[x509.Extension[x509.ExtensionType], ...]
-    identity: Identity
+    reading: Reading
     challenge: bytes | None = field(repr=False)
+
+    @property
+    def identity(self) -> Identity:
+        """Return the device it names first; whether it names another one too, `reading` tells."""
+        return self.reading.identity
 
     def extension(self, oid: x509.ObjectIdentifier) -> x509.Extension[x509.ExtensionType] | None:
         """Return the requested extension of that kind, if any."""
@@ -59,7 +65,7 @@ def parse(der: bytes) -> CertificateRequest:
         extensions = tuple(parsed.extensions)
         subject = parsed.subject
         _verify(parsed, public_key)
-        sans = _sans(extensions)
+        sans = sans_among(extensions)
         challenge = _challenge(parsed)
     except UNREADABLE as error:
         raise Malformed(f"this is not a certificate signing request: {why(error)}") from None
@@ -71,7 +77,7 @@ def parse(der: bytes) -> CertificateRequest:
         subject=subject,
         sans=sans,
         extensions=extensions,
-        identity=identity_of(subject, _directory_attributes(extensions)),
+        reading=of_parts(Source.CSR, subject, sans, extensions),
         challenge=challenge,
     )
 
@@ -88,24 +94,6 @@ def _verify(parsed: x509.CertificateSigningRequest, key: keys.PublicKey) -> None
             raise InvalidSignature
     except InvalidSignature:
         raise Malformed("the CSR's signature is not made with its own key") from None
-
-
-def _sans(
-    extensions: Sequence[x509.Extension[x509.ExtensionType]],
-) -> tuple[x509.GeneralName, ...]:
-    for extension in extensions:
-        if isinstance(extension.value, x509.SubjectAlternativeName):
-            return tuple(extension.value)
-    return ()
-
-
-def _directory_attributes(
-    extensions: Sequence[x509.Extension[x509.ExtensionType]],
-) -> bytes | None:
-    for extension in extensions:
-        if extension.oid == SUBJECT_DIRECTORY_ATTRIBUTES:
-            return extension.value.public_bytes()
-    return None
 
 
 def _challenge(parsed: x509.CertificateSigningRequest) -> bytes | None:

@@ -17,14 +17,18 @@ from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 from cryptography.x509.oid import AttributeOID, ExtendedKeyUsageOID, SignatureAlgorithmOID
 
 from cipsec.pki import keys
-from cipsec.pki.device import SUBJECT_DIRECTORY_ATTRIBUTES, identity_of
+from cipsec.pki.device import SUBJECT_DIRECTORY_ATTRIBUTES
+from cipsec.pki.extraction import Source
 from cipsec.pki.faults import UNREADABLE, why
+from cipsec.pki.identity import Found, Reading, of_parts, sans_among
 from cipsec.pki.names import show_name, show_san, show_serial
 from cipsec.times import show_time
 
 _T = TypeVar("_T")
 _Extensions = Iterable[x509.Extension[x509.ExtensionType]]
 
+CLAIMED = "claimed"  # by whoever made it
+UNVERIFIED = "unverified"  # proved if the certificate's chain is verified, which nobody did here
 NO_EXPIRY = "9999-12-31T23:59:59Z"  # "no well-defined expiration date", RFC 5280 section 4.1.2.5
 
 _KEY_USAGES = {
@@ -91,6 +95,8 @@ def certificate(parsed: x509.Certificate, now: datetime) -> dict[str, object]:
     issuer = _read(problems, "issuer", lambda: parsed.issuer)
     key = _read(problems, "key", parsed.public_key)
     extensions = _read(problems, "extensions", lambda: parsed.extensions) or ()
+    reading = of_parts(Source.CERTIFICATE, subject, sans_among(extensions), extensions)
+    self_signed = _is_self_signed(parsed)
     end = show_time(parsed.not_valid_after_utc)
     return {
         "subject": None if subject is None else show_name(subject),
@@ -100,10 +106,10 @@ def certificate(parsed: x509.Certificate, now: datetime) -> dict[str, object]:
         "not_before": show_time(parsed.not_valid_before_utc),
         "not_after": end,
         "days_left": None if end == NO_EXPIRY else (parsed.not_valid_after_utc - now).days,
-        "self_signed": _is_self_signed(parsed),
+        "self_signed": self_signed,
         **_key(key),
         "signature_algorithm": signature_name(parsed.signature_algorithm_oid),
-        **_identity(subject, extensions),
+        **_identity(reading, CLAIMED if self_signed else UNVERIFIED),
         **_extensions(extensions),
         "unreadable": problems,
     }
@@ -119,11 +125,12 @@ def request(parsed: x509.CertificateSigningRequest) -> dict[str, object]:
     key = _read(problems, "key", parsed.public_key)
     extensions = _read(problems, "extensions", lambda: parsed.extensions) or ()
     attributes = [a.oid for a in _read(problems, "attributes", lambda: parsed.attributes) or ()]
+    reading = of_parts(Source.CSR, subject, sans_among(extensions), extensions)
     return {
         "subject": None if subject is None else show_name(subject),
         **_key(key),
         "signature_algorithm": signature_name(parsed.signature_algorithm_oid),
-        **_identity(subject, extensions),
+        **_identity(reading, CLAIMED),
         **_extensions(extensions),
         "challenge_password": AttributeOID.CHALLENGE_PASSWORD in attributes,
         "attributes": [oid.dotted_string for oid in attributes if oid not in _SHOWN],
@@ -156,18 +163,35 @@ def _key(key: PublicKeyTypes | None) -> dict[str, object]:
     }
 
 
-def _identity(subject: x509.Name | None, extensions: _Extensions) -> dict[str, object]:
+def _identity(reading: Reading, assurance: str) -> dict[str, object]:
     """Return the CIP device named, canonical and in numbers: programs print either base."""
-    directory = [e for e in extensions if e.oid == SUBJECT_DIRECTORY_ATTRIBUTES]
-    found = identity_of(
-        subject or x509.Name([]), directory[0].value.public_bytes() if directory else None
-    )
+    device, mac = reading.identity.device, reading.identity.mac
     return {
-        "device": str(found.device) if found.device else None,
-        "vendor_id": found.device.vendor if found.device else None,
-        "device_serial": found.device.serial if found.device else None,
-        "mac": str(found.mac) if found.mac else None,
+        "device": str(device) if device else None,
+        "vendor_id": device.vendor if device else None,
+        "device_serial": device.serial if device else None,
+        "mac": str(mac) if mac else None,
+        "mac_local": mac.is_local if mac else None,
+        "identity": [value for one in reading.found for value in _found(one, assurance)],
+        "identity_conflict": reading.conflict,
     }
+
+
+def _found(found: Found, assurance: str) -> list[dict[str, object]]:
+    """Return the values read at one place: where, by which rule, and what that is worth."""
+    values = {"device": found.identity.device, "mac": found.identity.mac}
+    return [
+        {
+            "value": str(value),
+            "kind": kind,
+            "place": found.place,
+            "rule": found.rule,
+            "rule_verified": found.verified,
+            "assurance": assurance,
+        }
+        for kind, value in values.items()
+        if value
+    ]
 
 
 def _extensions(extensions: _Extensions) -> dict[str, object]:

@@ -1,19 +1,17 @@
-"""Which CIP device a name speaks of: Vendor ID and serial number, or MAC address.
+"""The CIP device as a value: Vendor ID and serial number, or MAC address, written in many ways.
 
-Volume 8's place and format for these values is not public, so extraction is a list of rules, tried
-in order. What comes out is what the text *says*; whether it is proved is `ra.evidence`'s to tell.
+Where a certificate says it is left to `identity`; whether it is proved, to `ra.evidence`.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from cryptography import x509
-from cryptography.x509.oid import NameOID, ObjectIdentifier
+from cryptography.x509.oid import ObjectIdentifier
 
 from cipsec.errors import UsageError
+from cipsec.pki import der
 
 SUBJECT_DIRECTORY_ATTRIBUTES = ObjectIdentifier("2.5.29.9")
 
@@ -65,9 +63,15 @@ class Mac:
     @classmethod
     def parse(cls, text: str) -> Mac:
         """Read `aa:bb:cc:dd:ee:ff`, with `-`, `aabb.ccdd.eeff` or bare; raise UsageError."""
-        if not _MAC.fullmatch(text.strip()):
+        bare = text.strip()
+        if not _MAC.fullmatch(bare):
             raise UsageError(f"{text!r} is not a MAC address", hint="write e.g. 00:00:bc:12:34:56")
-        return cls(int(re.sub(r"[^0-9A-Fa-f]", "", text), 16))
+        return cls(int(bare.replace(":", "").replace("-", "").replace(".", ""), 16))
+
+    @property
+    def is_local(self) -> bool:
+        """Tell whether it was made up where it is used: the IEEE gave it to no vendor."""
+        return bool(self.value >> 40 & 2)
 
     def __str__(self) -> str:
         return ":".join(f"{byte:02x}" for byte in self.value.to_bytes(6, "big"))
@@ -92,72 +96,16 @@ class Identity:
 
 
 def _same(one: object, other: object) -> bool:
-    return one is None or other is None or one == other
-
-
-@dataclass(frozen=True, slots=True)
-class ExtractionRule:
-    """One place to look: an attribute of the subject, and a pattern for all of its value.
-
-    The pattern names the groups `vendor` and `serial`, in number base `base`, or `mac`.
-    """
-
-    attribute: ObjectIdentifier
-    pattern: re.Pattern[str]
-    base: int = 16
-
-    def find(self, subject: x509.Name) -> Identity:
-        """Return what this place says, or an empty Identity."""
-        for attribute in subject.get_attributes_for_oid(self.attribute):
-            match = self.pattern.fullmatch(str(attribute.value))
-            if match:
-                return self._read(match.groupdict())
-        return Identity()
-
-    def _read(self, found: dict[str, str | None]) -> Identity:
-        try:
-            if found.get("mac"):
-                return Identity(mac=Mac.parse(found["mac"] or ""))
-            vendor, serial = found.get("vendor") or "", found.get("serial") or ""
-            return Identity(DeviceId(int(vendor, self.base), int(serial, self.base)))
-        except (UsageError, ValueError):
-            return Identity()  # text that only looks like an identity names no device
-
-
-_CANONICAL = re.compile(r"(?P<vendor>[0-9A-Fa-f]{4}):(?P<serial>[0-9A-Fa-f]{8})")
-_WRITTEN_MAC = re.compile(r"(?P<mac>[0-9A-Fa-f]{2}([:-])(?:[0-9A-Fa-f]{2}\2){4}[0-9A-Fa-f]{2})")
-
-# Unverified against any vendor's certificate: the canonical form this package itself writes.
-PRESETS: tuple[ExtractionRule, ...] = (
-    ExtractionRule(NameOID.SERIAL_NUMBER, _CANONICAL),
-    ExtractionRule(NameOID.SERIAL_NUMBER, _WRITTEN_MAC),
-    ExtractionRule(NameOID.COMMON_NAME, _CANONICAL),
-    ExtractionRule(NameOID.COMMON_NAME, _WRITTEN_MAC),
-)
-
-
-def identity_of(
-    subject: x509.Name,
-    directory_attributes: bytes | None = None,
-    rules: Sequence[ExtractionRule] = PRESETS,
-) -> Identity:
-    """Return the device a subject names; `directory_attributes` is the extension's DER, if any."""
-    device, mac = None, _mac_attribute(directory_attributes)
-    for found in _found(subject, rules):
-        device = device or found.device
-        mac = mac or found.mac
-    return Identity(device, mac)
-
-
-def _found(subject: x509.Name, rules: Sequence[ExtractionRule]) -> Iterator[Identity]:
-    # One look at the attributes present spares the hot path most of the rules.
-    present = {attribute.oid for attribute in subject}
-    return (rule.find(subject) for rule in rules if rule.attribute in present)
+    return one is other or one is None or other is None or one == other
 
 
 # SEQUENCE OF Attribute { type macAddress, values SET OF IA5String }: for one MAC address only the
 # seventeen characters vary, so the prefix is the whole encoding (RFC 5280 section 4.2.1.8).
 _MAC_PREFIX = bytes.fromhex("3020 301e 0607 2b060101010116 3113 1611")
+_MAC_LENGTH = 17
+_MAC_ADDRESS = bytes.fromhex("2b060101010116")  # 1.3.6.1.1.1.1.22 (RFC 2307), as RFC 7030 4.5.2
+_MAC_OCTETS = 6
+_OCTET_STRING, _SEQUENCE = 0x04, 0x30
 
 
 def mac_attributes(mac: Mac) -> bytes:
@@ -165,10 +113,22 @@ def mac_attributes(mac: Mac) -> bytes:
     return _MAC_PREFIX + str(mac).encode("ascii")
 
 
-def _mac_attribute(directory_attributes: bytes | None) -> Mac | None:
-    if directory_attributes is None or not directory_attributes.startswith(_MAC_PREFIX):
-        return None
+def mac_texts(data: bytes) -> tuple[str, ...]:
+    """Return the MAC addresses in the DER of subjectDirectoryAttributes, as they are written."""
+    rest = data.removeprefix(_MAC_PREFIX)
+    if len(rest) == _MAC_LENGTH and rest.isascii():
+        return (rest.decode("ascii"),)
     try:
-        return Mac.parse(directory_attributes[len(_MAC_PREFIX) :].decode("ascii", "replace"))
-    except UsageError:
-        return None
+        attributes = der.elements(der.only(data, _SEQUENCE))
+        return tuple(text for tag, content in attributes for text in _macs(tag, content))
+    except ValueError:
+        return ()
+
+
+def _macs(tag: int, attribute: bytes) -> list[str]:
+    (_, kind), (_, values) = der.elements(attribute)
+    if tag != _SEQUENCE or kind != _MAC_ADDRESS:
+        return []
+    found = der.elements(values)
+    binary = [v.hex() for t, v in found if t == _OCTET_STRING and len(v) == _MAC_OCTETS]
+    return [text for t, v in found if (text := der.string(t, v)) is not None] + binary

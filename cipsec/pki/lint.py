@@ -23,8 +23,10 @@ from cipsec.pki.describe import (
     key_usages,
     signature_name,
 )
-from cipsec.pki.device import SUBJECT_DIRECTORY_ATTRIBUTES, identity_of
+from cipsec.pki.device import SUBJECT_DIRECTORY_ATTRIBUTES
+from cipsec.pki.extraction import Source
 from cipsec.pki.faults import UNREADABLE, why
+from cipsec.pki.identity import of_parts
 from cipsec.pki.names import show_name, show_san
 
 Verdict = Literal["ok", "warn", "fail"]
@@ -128,7 +130,7 @@ def _names(parsed: x509.CertificateSigningRequest) -> Iterator[Finding]:
     ]
     yield _subject(subject, sans)
     yield from _sans(sans)
-    yield _identity(subject, extensions)
+    yield _identity(subject, sans, extensions)
 
 
 def _subject(subject: x509.Name, sans: list[x509.GeneralName]) -> Finding:
@@ -152,12 +154,17 @@ def _sans(sans: list[x509.GeneralName]) -> Iterator[Finding]:
             yield Finding("san", "ok", shown)
 
 
-def _identity(subject: x509.Name, extensions: list[x509.Extension[x509.ExtensionType]]) -> Finding:
-    directory = [e for e in extensions if e.oid == SUBJECT_DIRECTORY_ATTRIBUTES]
-    found = identity_of(subject, directory[0].value.public_bytes() if directory else None)
-    if not found:
+def _identity(
+    subject: x509.Name,
+    sans: list[x509.GeneralName],
+    extensions: list[x509.Extension[x509.ExtensionType]],
+) -> Finding:
+    found = of_parts(Source.CSR, subject, sans, extensions)
+    if found.conflict:
+        return Finding("identity", "fail", f"it {found.conflict}: a CA refuses it")
+    if not found.identity:
         return Finding("identity", "warn", "no Vendor ID, serial number or MAC address is found")
-    return Finding("identity", "ok", f"{found}, as it claims; a CSR cannot prove it")
+    return Finding("identity", "ok", f"{found.identity}, as it claims; a CSR cannot prove it")
 
 
 def _attributes(parsed: x509.CertificateSigningRequest) -> Iterator[Finding]:

@@ -71,6 +71,31 @@ def test_no_well_defined_expiry_is_told_in_words(cipsec: Cipsec, tmp_path: Path)
     assert (shown["not_after"], shown["days_left"]) == ("9999-12-31T23:59:59Z", None)
 
 
+def test_what_a_certificate_names_is_told_with_its_worth(cipsec: Cipsec, tmp_path: Path) -> None:
+    """Self-signed it is a claim; otherwise its chain has to be verified first."""
+    subject = der.name((der.SERIAL_NUMBER, der.PRINTABLE, b"0001:6040C8F2"))
+    alone = der.certificate(subject=subject)
+    signed = alone[:-1] + bytes([alone[-1] ^ 1])  # not by its own key
+    for made, worth, token in (
+        (alone, "claimed", "claimed"),
+        (signed, "claimed unless its chain is verified", "unverified"),
+    ):
+        (tmp_path / "x").write_bytes(made)
+        lines = cipsec("cert", "show", tmp_path / "x").out.splitlines()
+        assert f"device               0001:6040C8F2 (vendor 1, serial 1614858482), {worth}" in lines
+        (shown,) = cipsec("cert", "show", "--json", tmp_path / "x").json["certificates"]
+        assert shown["identity"] == [
+            {
+                "value": "0001:6040C8F2",
+                "kind": "device",
+                "place": "subject:serialNumber",
+                "rule": "canonical-serialnumber",
+                "rule_verified": False,
+                "assurance": token,
+            }
+        ]
+
+
 def test_stdin_is_read(cipsec: Cipsec, monkeypatch: pytest.MonkeyPatch) -> None:
     """`curl … | cipsec cert show -`."""
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(PEM)))

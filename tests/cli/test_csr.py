@@ -225,6 +225,9 @@ def test_create_without_a_key_says_which_option_is_missing(cipsec: Cipsec) -> No
     )
 
 
+_BY_PRESET = "by the unverified preset canonical-serialnumber"
+
+
 def test_show_tells_people_both_number_bases(
     cipsec: Cipsec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -245,21 +248,55 @@ def test_show_tells_people_both_number_bases(
         "subject": "serialNumber=0001:6040C8F2,CN=Drive 7",
         "key type": "ec-p256",
         "signature algorithm": "ecdsa-with-SHA256",
-        "device": "0001:6040C8F2",
-        "vendor id": "1 (0x0001)",
-        "device serial": "1614858482 (0x6040C8F2)",
+        "device": "0001:6040C8F2 (vendor 1, serial 1614858482), claimed",
+        "identity": f"0001:6040C8F2 in subject:serialNumber, {_BY_PRESET}",
         "san": "dns:a",
         "challenge password": "present (its value is not shown)",
     }
     assert "sesame" not in ran.out
 
 
+def test_a_request_that_names_two_devices_is_shown_and_fails(
+    cipsec: Cipsec, tmp_path: Path
+) -> None:
+    """Both with their places; a MAC address that nobody assigned is told as such."""
+    subject = "CN=0002:00000001,serialNumber=0001:6040C8F2"
+    options = ["--subject", subject, "--mac", "02:00:00:00:00:07", "-o", tmp_path / "x.csr"]
+    cipsec("csr", "create", "--key", tmp_path / "k", *options)
+    conflict = (
+        "names 0001:6040C8F2 in subject:serialNumber (rule canonical-serialnumber)"
+        " and 0002:00000001 in subject:CN (rule canonical-cn)"
+    )
+    lines = cipsec("csr", "show", tmp_path / "x.csr").out.splitlines()
+    assert [line[21:] for line in lines[4:10]] == [
+        "0001:6040C8F2 (vendor 1, serial 1614858482), claimed",
+        "02:00:00:00:00:07 (locally administered), claimed",
+        f"0001:6040C8F2 in subject:serialNumber, {_BY_PRESET}",
+        "0002:00000001 in subject:CN, by the unverified preset canonical-cn",
+        "02:00:00:00:00:07 in directory:mac, by the unverified preset mac-attribute",
+        conflict,
+    ]
+    assert lines[9].startswith("identity conflict ")
+    shown = cipsec("csr", "show", "--json", tmp_path / "x.csr").json["csr"]
+    assert (shown["device"], shown["mac_local"]) == ("0001:6040C8F2", True)
+    assert shown["identity_conflict"] == conflict
+    assert [(one["kind"], one["value"]) for one in shown["identity"]] == [
+        ("device", "0001:6040C8F2"),
+        ("device", "0002:00000001"),
+        ("mac", "02:00:00:00:00:07"),
+    ]
+    judged = cipsec("csr", "verify", tmp_path / "x.csr")
+    assert judged.code == 10
+    assert ["identity", "fail", f"it {conflict}: a CA refuses it"] in judged.rows
+
+
 def test_show_as_json_has_every_key(cipsec: Cipsec, tmp_path: Path) -> None:
     """Also the empty ones."""
     (tmp_path / "x.csr").write_bytes(PEM)
     shown = cipsec("csr", "show", "--json", tmp_path / "x.csr").json["csr"]
-    assert shown["device"] is None
-    assert shown["san"] == shown["extensions"] == shown["unreadable"] == []
+    assert shown["device"] is shown["mac"] is shown["mac_local"] is None
+    assert shown["identity_conflict"] is None
+    assert shown["identity"] == shown["san"] == shown["extensions"] == shown["unreadable"] == []
     assert shown["challenge_password"] is False
 
 

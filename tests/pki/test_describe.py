@@ -77,6 +77,12 @@ def test_a_certificate_is_described_whole() -> None:
         "vendor_id": 1,
         "device_serial": 1614858482,
         "mac": "00:00:bc:12:34:56",
+        "mac_local": False,
+        "identity": [
+            _named("0001:6040C8F2", "device", "subject:serialNumber", "canonical-serialnumber"),
+            _named("00:00:bc:12:34:56", "mac", "directory:mac", "mac-attribute"),
+        ],
+        "identity_conflict": None,
         "san": ["ip:10.0.0.7"],
         "key_usage": ["digitalSignature", "keyAgreement"],
         "extended_key_usage": ["serverAuth", "1.2.3.4"],
@@ -94,6 +100,33 @@ def test_a_certificate_is_described_whole() -> None:
         "critical": ["keyUsage", "basicConstraints"],
         "unreadable": [],
     }
+
+
+def _named(value: str, kind: str, place: str, rule: str) -> dict[str, object]:
+    return {
+        "value": value,
+        "kind": kind,
+        "place": place,
+        "rule": rule,
+        "rule_verified": False,
+        "assurance": "unverified",
+    }
+
+
+def _assurance(described: dict[str, object]) -> object:
+    found = described["identity"]
+    assert isinstance(found, list)
+    return found[0]["assurance"]
+
+
+def test_what_a_name_is_worth_is_told() -> None:
+    """A CSR and a self-signed certificate claim; a signed one proves to whoever verifies it."""
+    subject = der.name((der.COMMON_NAME, der.UTF8, b"0001:6040C8F2"))
+    alone = x509.load_der_x509_certificate(der.certificate(subject=subject))
+    asked = x509.load_der_x509_csr(der.request(subject=subject))
+    assert _assurance(describe.certificate(alone, NOW)) == "claimed"
+    assert _assurance(describe.request(asked)) == "claimed"
+    assert _assurance(describe.certificate(_certificate(), NOW)) == "unverified"
 
 
 def test_a_request_is_described_whole() -> None:

@@ -1,17 +1,15 @@
-"""The CIP identity: written in many ways, meaning one thing, found where a name says it."""
+"""The CIP identity: written in many ways, meaning one thing."""
 
 from __future__ import annotations
 
 import contextlib
 
 import pytest
-from cryptography import x509
 from hypothesis import given
 from hypothesis import strategies as st
 
 from cipsec.errors import UsageError
-from cipsec.pki import names
-from cipsec.pki.device import DeviceId, Identity, Mac, identity_of, mac_attributes
+from cipsec.pki.device import DeviceId, Identity, Mac, mac_attributes, mac_texts
 
 DEVICE = DeviceId(0x0001, 0x6040C8F2)
 MAC = Mac(0x0000BC123456)
@@ -85,37 +83,24 @@ def test_any_text_is_a_value_or_a_usage_error(text: str) -> None:
             read(text)
 
 
-@pytest.mark.parametrize(
-    ("subject", "identity"),
-    [
-        ("serialNumber=0001:6040C8F2,CN=Drive 7", Identity(DEVICE)),
-        ("CN=0001:6040C8F2", Identity(DEVICE)),
-        ("serialNumber=00-00-bc-12-34-56", Identity(mac=MAC)),
-        ("serialNumber=0001:6040C8F2,CN=00:00:bc:12:34:56", Identity(DEVICE, MAC)),
-        ("serialNumber=0001:6040C8F2,CN=0002:00000001", Identity(DEVICE)),
-        ("serialNumber=1614858482", Identity()),
-        ("serialNumber=0000:6040C8F2", Identity()),
-        ("CN=Drive 0001:6040C8F2", Identity()),
-        ("O=0001:6040C8F2", Identity()),
-    ],
-)
-def test_a_subject_names_its_device(subject: str, identity: Identity) -> None:
-    """All of the value or nothing: eight decimal digits could be either base."""
-    assert identity_of(names.parse_subject(subject)) == identity
-
-
 @given(macs)
 def test_the_mac_extension_is_read_as_written(mac: Mac) -> None:
     """subjectDirectoryAttributes with one macAddress."""
-    assert identity_of(x509.Name([]), mac_attributes(mac)) == Identity(mac=mac)
+    assert mac_texts(mac_attributes(mac)) == (str(mac),)
 
 
 @given(st.binary(max_size=60))
-def test_any_other_extension_names_nobody_or_one(der: bytes) -> None:
+def test_any_other_extension_is_some_texts_or_none(der: bytes) -> None:
     """Whatever bytes stand there, also behind the right beginning."""
     for data in (der, mac_attributes(MAC)[:-17] + der, mac_attributes(MAC) + der):
-        found = identity_of(x509.Name([]), data)
-        assert found.device is None
+        assert all(isinstance(text, str) for text in mac_texts(data))
+
+
+def test_addresses_made_up_where_they_are_used_are_told() -> None:
+    """The second bit of the first octet (IEEE 802): no vendor answers for them."""
+    assert Mac.parse("02:00:00:00:00:01").is_local
+    assert Mac.parse("fe:00:00:00:00:01").is_local
+    assert not MAC.is_local
 
 
 def test_identities_agree_where_nothing_differs() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import itertools
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -120,6 +121,7 @@ def test_two_requests_are_one_too_many() -> None:
         (PEM * 1001, "x.pem holds more than 1000 objects", "file x.pem"),
         (DER * 1001, "x.pem holds more than 1000 objects", "file x.pem"),
     ],
+    ids=itertools.count(),  # what is tried differs in each process
 )
 def test_every_mistake_is_named(data: bytes, message: str, hint: str | None) -> None:
     """One line, and where something can be typed, what."""
