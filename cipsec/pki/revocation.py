@@ -1,0 +1,200 @@
+"""Revocation lists of a vendor's CAs (RFC 5280 section 5): read, and held against paths.
+
+Only complete lists of one CA are used; whose list counts where is left to the caller.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+
+from cipsec.errors import Malformed, Untrusted
+from cipsec.pki import armour
+from cipsec.pki.faults import UNREADABLE, why
+from cipsec.pki.names import show_name
+from cipsec.pki.path import DevicePath
+
+_LABEL = "X509 CRL"
+_HASHES = frozenset({"sha256", "sha384", "sha512"})
+_UNDERSTOOD = frozenset({x509.IssuingDistributionPoint.oid})  # those that may be critical
+_ENTRIES_UNDERSTOOD = frozenset({x509.CRLReason.oid, x509.InvalidityDate.oid})
+_REMEMBERED = 1024
+_ENDLESS = datetime.max.replace(tzinfo=UTC)  # without nextUpdate it is as fresh as ever
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RevocationList:
+    """One list: `source` names it, `issuer` is the CA it says it is of, `serials` are revoked.
+
+    `begin` and `end` are when it is the current one (thisUpdate, nextUpdate).
+    """
+
+    source: str
+    issuer: x509.Name
+    serials: frozenset[int]
+    begin: datetime
+    end: datetime
+    key_id: bytes | None
+    parsed: x509.CertificateRevocationList
+
+
+def read(data: bytes, source: str) -> list[RevocationList]:
+    """Return the lists in `data`, PEM (several) or DER (one); raise Malformed naming `source`."""
+    try:
+        ders = list(_ders(data))
+    except Malformed:
+        raise Malformed(f"{source} is damaged: it is not base64 between BEGIN and END") from None
+    if not ders or data.count(b"-----BEGIN ") > len(ders):
+        raise Malformed(f"{source} holds no revocation list, or something else as well")
+    one = len(ders) == 1
+    return [_read(d, source if one else f"{source}: list {n}") for n, d in enumerate(ders, start=1)]
+
+
+def _ders(data: bytes) -> Iterator[bytes]:
+    if armour.is_der(data):
+        yield data
+        return
+    for block in armour.blocks(data):
+        if block.label == _LABEL:
+            yield armour.from_base64(block.text)
+
+
+def _read(der: bytes, source: str) -> RevocationList:
+    try:
+        parsed = x509.load_der_x509_crl(der)
+        _check(parsed)
+        return RevocationList(
+            source=source,
+            issuer=parsed.issuer,
+            serials=frozenset(_serials(parsed)),
+            begin=parsed.last_update_utc,
+            end=parsed.next_update_utc or _ENDLESS,
+            key_id=_issuer_key_id(parsed.extensions),
+            parsed=parsed,
+        )
+    except (Untrusted, *UNREADABLE) as error:
+        raise Malformed(f"{source} is no revocation list that can be used: {why(error)}") from None
+
+
+def _check(parsed: x509.CertificateRevocationList) -> None:
+    """Raise Untrusted for what this module cannot use whole (RFC 5280 section 5.2)."""
+    algorithm = parsed.signature_hash_algorithm
+    if algorithm is None or algorithm.name not in _HASHES:
+        raise Untrusted("its signature proves nothing; SHA-256 with EC or RSA would")
+    for extension in parsed.extensions:
+        if isinstance(extension.value, x509.DeltaCRLIndicator):
+            raise Untrusted("it only lists what changed; give the complete list")
+        if extension.critical and extension.oid not in _UNDERSTOOD:
+            oid = extension.oid.dotted_string
+            raise Untrusted(f"it has the critical extension {oid}, which is not understood")
+        if isinstance(extension.value, x509.IssuingDistributionPoint):
+            _check_scope(extension.value)
+
+
+def _check_scope(scope: x509.IssuingDistributionPoint) -> None:
+    if scope.indirect_crl:
+        raise Untrusted("it lists certificates of other CAs")
+    if scope.only_some_reasons or scope.only_contains_attribute_certs:
+        raise Untrusted("it lists only some of what is revoked")
+
+
+def _serials(parsed: x509.CertificateRevocationList) -> Iterator[int]:
+    for entry in parsed:
+        for extension in entry.extensions:
+            if extension.critical and extension.oid not in _ENTRIES_UNDERSTOOD:
+                oid = extension.oid.dotted_string
+                raise Untrusted(f"an entry has the critical extension {oid}, not understood")
+        yield entry.serial_number  # also one on hold: whatever is listed proves nothing
+
+
+def _issuer_key_id(extensions: x509.Extensions) -> bytes | None:
+    for extension in extensions:
+        if isinstance(extension.value, x509.AuthorityKeyIdentifier):
+            return extension.value.key_identifier
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Covered:
+    """Since when and until when every certificate of a path is covered by a current list."""
+
+    begin: datetime
+    end: datetime
+
+
+class Revocations:
+    """Lists, found by the name of their CA; each signature is checked once for each CA."""
+
+    def __init__(self, lists: Iterable[RevocationList]) -> None:
+        self._by_issuer: dict[x509.Name, list[RevocationList]] = {}
+        for one in lists:
+            self._by_issuer.setdefault(one.issuer, []).append(one)
+        self._signed: dict[tuple[RevocationList, x509.Certificate], bool] = {}
+
+    def check(self, path: DevicePath) -> Covered | None:
+        """Return when the path is covered, None if some certificate is by no list.
+
+        Raises Untrusted when one is revoked, Malformed when a list is not by the CA it names.
+        """
+        if not self._by_issuer:
+            return None
+        spans = [self._span(child, issuer) for child, issuer in path.links()]
+        known = [span for span in spans if span]
+        if len(known) < len(spans):
+            return None
+        return Covered(max(s.begin for s in known), min(s.end for s in known))
+
+    def _span(self, child: x509.Certificate, issuer: x509.Certificate) -> Covered | None:
+        found = [one for one in self._of(issuer) if self._is_signed(one, issuer)]
+        if any(child.serial_number in one.serials for one in found):
+            raise Untrusted(f"the certificate of {show_name(child.subject)} is revoked")
+        if not found:
+            return None
+        newest = max(found, key=lambda one: one.begin)
+        return Covered(newest.begin, newest.end)
+
+    def _of(self, issuer: x509.Certificate) -> list[RevocationList]:
+        """Return the lists of that name, but for those that say they are by another key of it."""
+        lists = self._by_issuer.get(issuer.subject, [])
+        key_id = _key_id(issuer) if lists else None
+        return [one for one in lists if None in (key_id, one.key_id) or key_id == one.key_id]
+
+    def _is_signed(self, one: RevocationList, issuer: x509.Certificate) -> bool:
+        """Tell that the issuer signed the list; raise Malformed when it did not."""
+        if (one, issuer) not in self._signed:
+            if len(self._signed) >= _REMEMBERED:
+                self._signed.clear()
+            self._signed[one, issuer] = _is_signed(one, issuer)
+        if not self._signed[one, issuer]:
+            name = show_name(issuer.subject)
+            raise Malformed(f"{one.source} is not signed by {name}, the CA it says it is of")
+        return True
+
+
+def _is_signed(one: RevocationList, issuer: x509.Certificate) -> bool:
+    try:
+        usage = issuer.extensions.get_extension_for_class(x509.KeyUsage).value
+        if not usage.crl_sign:
+            return False
+    except x509.ExtensionNotFound:
+        pass  # whatever is not limited is allowed (RFC 5280 section 6.3.3 (f))
+    key = issuer.public_key()
+    if not isinstance(key, (ec.EllipticCurvePublicKey, rsa.RSAPublicKey)):
+        return False
+    try:
+        return one.parsed.is_signature_valid(key)
+    except UNREADABLE:
+        return False
+
+
+def _key_id(certificate: x509.Certificate) -> bytes | None:
+    try:
+        return certificate.extensions.get_extension_for_class(
+            x509.SubjectKeyIdentifier
+        ).value.digest
+    except x509.ExtensionNotFound:
+        return None

@@ -1,0 +1,211 @@
+"""From what a device presented to paths that lead to an anchor, with bounded work.
+
+Grown from the anchors downwards, so that only keys already trusted check signatures, and each
+signature once: certificates that sign one another in every way cost no more than their number.
+What a path proves is left to the caller; what it must hold to `pki.path`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from cryptography import x509
+
+from cipsec.errors import Untrusted
+from cipsec.pki import path
+from cipsec.pki.chain import directly_issued
+from cipsec.pki.faults import UNREADABLE, why
+from cipsec.pki.path import Authority, DevicePath
+
+MAX_PRESENTED = 10
+MAX_DER = 16 * 1024
+MAX_SIGNATURES = 64  # 5 ms at most with P-256; an ordinary chain needs one or two
+MAX_CAS_FOUND = 64  # on all paths together, those that need no further signature included
+_REMEMBERED = 256
+
+STRANGER = "the client certificate is not from a vendor that is known here"
+
+
+@dataclass(frozen=True, slots=True)
+class Objection:
+    """Why there is no path, or no further one; of several the weightiest is told.
+
+    Weighty is what came near to a proof. A signature that is not by the CA it names is no relation
+    at all: else strangers learned which CAs are known here.
+    """
+
+    weight: int
+    sentence: str
+
+    def or_else(self, other: Objection) -> Objection:
+        """Return the weightier one."""
+        return max(self, other, key=lambda one: one.weight)
+
+
+_STRANGER = Objection(0, STRANGER)
+
+
+class Anchors:
+    """The certificates that are trusted by themselves, and the CAs below that were verified.
+
+    What a device presents beside its own certificate is the same for all of its make: the CAs among
+    it are verified once, so that a new device costs one signature check.
+    """
+
+    def __init__(self, authorities: Iterable[Authority]) -> None:
+        self._by_subject: dict[x509.Name, list[Authority]] = {}
+        for authority in authorities:
+            self._by_subject.setdefault(authority.subject, []).append(authority)
+        self._found: OrderedDict[tuple[bytes, x509.Name], _Issuers] = OrderedDict()
+
+    def named(self, subjects: Iterable[x509.Name]) -> list[Authority]:
+        """Return the anchors that have one of the names."""
+        return [a for name in subjects for a in self._by_subject.get(name, ())]
+
+    def find(self, chain: Sequence[bytes]) -> tuple[list[DevicePath], str]:
+        """Return all paths of a device, shortest first, and why there is not another.
+
+        `chain` is DER as TLS presented it, the device's first, the others in any order.
+        Raises Untrusted for what cannot have one.
+        """
+        if not chain:
+            raise Untrusted("no client certificate was presented")
+        if len(chain) > MAX_PRESENTED:
+            raise Untrusted(f"{len(chain)} client certificates are too many")
+        leaf = _read(chain[0])
+        weak = path.weak_signature(leaf)
+        if weak:
+            raise Untrusted(f"the client certificate proves nothing: {weak}")
+        return _devices(leaf, self._issuers(leaf.issuer, chain[1:]))
+
+    def _issuers(self, name: x509.Name, presented: Sequence[bytes]) -> _Issuers:
+        key = _digest(presented), name
+        found = self._found.get(key)
+        if found is None:
+            found = _Search(self, name, presented).run()
+            if found.authorities:  # strangers do not fill the memory
+                self._found[key] = found
+                if len(self._found) > _REMEMBERED:
+                    self._found.popitem(last=False)
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Issuers:
+    """The CAs of one name that lead to an anchor."""
+
+    authorities: tuple[Authority, ...]
+    objection: Objection
+
+
+def _devices(leaf: x509.Certificate, issuers: _Issuers) -> tuple[list[DevicePath], str]:
+    """Return the paths of the leaf below CAs of its issuer's name."""
+    found, objection = [], issuers.objection
+    signed: dict[str, bool] = {}  # one CA's certificate may be there on several paths
+    for issuer in issuers.authorities:
+        if issuer.sha256 not in signed:
+            signed[issuer.sha256] = directly_issued(leaf, issuer.certificate)
+        try:
+            if signed[issuer.sha256]:
+                found.append(path.device(issuer, leaf))
+        except (Untrusted, *UNREADABLE) as error:
+            objection = objection.or_else(Objection(3, why(error)))
+    return found, objection.sentence
+
+
+def _digest(presented: Sequence[bytes]) -> bytes:
+    digest = hashlib.sha256()
+    for der in presented:
+        digest.update(len(der).to_bytes(8, "big"))
+        digest.update(der)
+    return digest.digest()
+
+
+def _read(der: bytes) -> x509.Certificate:
+    """Read one certificate and its names; raise Untrusted when it is too large or damaged."""
+    if len(der) > MAX_DER:
+        raise Untrusted(f"a client certificate of {len(der)} bytes is too large")
+    try:
+        certificate = x509.load_der_x509_certificate(der)
+        certificate.issuer, certificate.subject  # noqa: B018  # parsed lazily: fails here or never
+    except UNREADABLE as error:
+        raise Untrusted(f"the client certificate cannot be read: {why(error)}") from None
+    return certificate
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Presented:
+    """A certificate that may be a CA's, with the names that link it to others."""
+
+    certificate: x509.Certificate
+    subject: x509.Name
+    issuer: x509.Name
+
+
+class _Search:
+    """The search for the CAs of one name among what was presented and the anchors."""
+
+    def __init__(self, anchors: Anchors, wanted: x509.Name, presented: Sequence[bytes]) -> None:
+        self._anchors = anchors
+        self._wanted = wanted
+        self._objection = _STRANGER
+        self._signed: dict[tuple[x509.Certificate, str], bool] = {}
+        self._pool = self._relevant(presented)
+
+    def run(self) -> _Issuers:
+        """Return the CAs, those with the shortest path first."""
+        issuers = self._anchors.named({self._wanted, *(one.issuer for one in self._pool)})
+        for issuer in issuers:  # which grows meanwhile
+            issuers += self._subordinates(issuer)
+            if len(issuers) > MAX_CAS_FOUND or len(self._signed) > MAX_SIGNATURES:
+                self._object(4, "there are too many ways to check the client certificate")
+                break
+        found = tuple(one for one in issuers if one.subject == self._wanted)
+        return _Issuers(found, self._objection)
+
+    def _relevant(self, presented: Sequence[bytes]) -> list[_Presented]:
+        """Return those that may be above the device, by their names; each once."""
+        pool = list(self._readable(dict.fromkeys(presented)))
+        names, found = {self._wanted}, dict[int, _Presented]()
+        for _ in pool:  # at most as many steps up as there are certificates
+            new = [one for one in pool if one.subject in names and id(one) not in found]
+            found.update((id(one), one) for one in new)
+            names.update(one.issuer for one in new)
+        return [one for one in found.values() if not self._is_weak(one)]
+
+    def _readable(self, presented: Iterable[bytes]) -> Iterator[_Presented]:
+        for der in presented:
+            try:
+                certificate = _read(der)
+            except Untrusted:
+                continue  # whatever it is, it is not needed if there is a path without it
+            yield _Presented(certificate, certificate.subject, certificate.issuer)
+
+    def _is_weak(self, one: _Presented) -> bool:
+        weak = path.weak_signature(one.certificate)
+        if weak and one.subject != one.issuer:  # a root is trusted for itself or not at all
+            self._object(1, f"a CA of the client certificate proves nothing: {weak}")
+        return weak is not None
+
+    def _subordinates(self, issuer: Authority) -> Iterator[Authority]:
+        """Yield the CAs below `issuer` that are not above it as well."""
+        for child in self._pool:
+            if child.issuer != issuer.subject or child.certificate in issuer.path:
+                continue
+            if self._is_signed(child, issuer):
+                try:
+                    yield path.subordinate(issuer, child.certificate)
+                except (Untrusted, *UNREADABLE) as error:
+                    self._object(2, why(error))
+
+    def _is_signed(self, child: _Presented, issuer: Authority) -> bool:
+        pair = child.certificate, issuer.sha256
+        if pair not in self._signed:
+            self._signed[pair] = directly_issued(child.certificate, issuer.certificate)
+        return self._signed[pair]
+
+    def _object(self, weight: int, sentence: str) -> None:
+        self._objection = self._objection.or_else(Objection(weight, sentence))
