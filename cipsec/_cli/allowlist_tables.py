@@ -1,0 +1,155 @@
+"""`cipsec allowlist import` and `export`: tables of others in, tables for spreadsheets out."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from cipsec import files
+from cipsec._cli.allowlist_shown import ListName, chosen, lists_of, record_events, show, those
+from cipsec._cli.options import CaDir, DryRun, Force, Output
+from cipsec._cli.talk import Talk
+from cipsec.errors import LocalState, Malformed, UsageError
+
+if TYPE_CHECKING:
+    from cipsec.ra.allowlist.entries import Entry
+    from cipsec.ra.allowlist.foreign import Mapping
+    from cipsec.ra.allowlist.numbers import Base
+
+Given = Annotated[str, typer.Argument(metavar="FILE.csv|-", help="A table, or - for stdin.")]
+
+
+def _column(option: str, what: str) -> Any:  # what typer makes of an option has no type
+    return typer.Option(option, metavar="COLUMN", help=f"The column that holds {what}.")
+
+
+def _base_option(option: str, what: str) -> Any:
+    return typer.Option(option, metavar="hex|dec", help=f"The number base of {what}.")
+
+
+VendorColumn = Annotated[str | None, _column("--vendor-column", "the Vendor ID")]
+Vendor = Annotated[
+    str | None, typer.Option("--vendor", metavar="ID", help="One Vendor ID for all, as in 0001.")
+]
+VendorBase = Annotated[str | None, _base_option("--vendor-base", "the Vendor IDs")]
+SerialColumn = Annotated[str | None, _column("--serial-column", "the serial number")]
+SerialBase = Annotated[str | None, _base_option("--serial-base", "the serial numbers")]
+MacColumn = Annotated[str | None, _column("--mac-column", "the MAC address")]
+NameColumn = Annotated[str | None, _column("--name-column", "the device's name")]
+NoteColumn = Annotated[str | None, _column("--note-column", "a note")]
+
+
+def import_(
+    talk: Talk,
+    file: Given,
+    *,
+    list_name: ListName = None,
+    vendor_column: VendorColumn = None,
+    vendor: Vendor = None,
+    vendor_base: VendorBase = None,
+    serial_column: SerialColumn = None,
+    serial_base: SerialBase = None,
+    mac_column: MacColumn = None,
+    name_column: NameColumn = None,
+    note_column: NoteColumn = None,
+    force: Force = False,
+    dry_run: DryRun = False,
+    ca_dir: CaDir = None,
+) -> None:
+    """Add the devices of a table to a list: all of them, or none where anything is in doubt.
+
+    Without columns named, the table is one as `export` writes it.
+    """
+    from cipsec.ca_folder import open_folder
+    from cipsec.ra.allowlist import edit
+    from cipsec.ra.allowlist.foreign import Mapping
+
+    mapping = Mapping(
+        vendor_column=vendor_column,
+        vendor=vendor,
+        vendor_base=_base(vendor_base, "--vendor-base"),
+        serial_column=serial_column,
+        serial_base=_base(serial_base, "--serial-base"),
+        mac_column=mac_column,
+        name_column=name_column,
+        note_column=note_column,
+    )
+    folder = open_folder(ca_dir)
+    to = chosen(lists_of(folder), list_name)
+    added = _read(talk, file, mapping)
+    done = edit.add(lists_of(folder), to, added, replace=force, dry_run=dry_run)
+    told = f"{len(done.new)} new, {len(done.replaced)} with other values"
+    if not dry_run and (done.new or done.replaced):
+        source = "stdin" if file == "-" else Path(file).name
+        record_events(folder, "allowlist-imported", [None], f"list {to}: {told}, from {source}")
+    talk.say(f"cipsec: {to}: {told}{' would be listed' if dry_run else ''}")
+    show(talk, done.listed)
+
+
+def export(
+    talk: Talk,
+    *,
+    list_name: ListName = None,
+    output: Output = None,
+    force: Force = False,
+    ca_dir: CaDir = None,
+) -> None:
+    """Write a list as CSV for a spreadsheet: complete, and with no cell that it would run."""
+    from cipsec.ca_folder import open_folder
+    from cipsec.ra.allowlist import entries, lines, load
+    from cipsec.ra.allowlist.entries import Listed
+    from cipsec.ra.allowlist.place import Place
+
+    folder = lists_of(open_folder(ca_dir))
+    [name] = those(folder, chosen(folder, list_name))
+    place = Place(folder, name)
+    listed = [Listed(place.name, n, row.entry()) for n, row in load.here(place).table(place)]
+    rows = [list(entries.COLUMNS), *(entries.texts_of(one.entry) for one in listed)]
+    text = "".join(lines.line_of([entries.neutral(cell) for cell in row]) + "\n" for row in rows)
+    if output not in (None, "-"):
+        target = Path(str(output)).absolute()
+        (files.replace if force else files.create)(target, text.encode(), mode=files.PUBLIC)
+        talk.say(f"cipsec: wrote {target}: {len(listed)} entries")
+    if talk.json:
+        show(talk, listed)
+    elif output in (None, "-"):
+        talk.raw(text.encode())
+
+
+def _base(text: str | None, option: str) -> Base | None:
+    match text:
+        case None | "hex" | "dec":
+            return text
+    raise UsageError(f"{option} is hex or dec, not {text!r}")
+
+
+def _read(talk: Talk, file: str, mapping: Mapping) -> list[Entry]:
+    """Return the table's entries; tell all that is wrong and raise Malformed."""
+    from cipsec.ra.allowlist import foreign
+    from cipsec.ra.allowlist.faults import Broken
+
+    shown = "stdin" if file == "-" else file
+    try:
+        return foreign.read(_bytes(file), mapping, shown)
+    except Broken as error:
+        for fault in error.faults:
+            talk.warn(f"{shown}:{fault.line}: {fault.why}" if fault.line else fault.why)
+        hint = error.hint
+        if mapping.serial_column and mapping.serial_base is None:
+            hint = "say how numbers are written with --serial-base, and --vendor-base"
+        many = "1 error" if len(error.faults) == 1 else f"{len(error.faults)} errors"
+        raise Malformed(f"{shown}: {many}; nothing was imported", hint=hint) from None
+
+
+def _bytes(file: str) -> bytes:
+    from cipsec.ra.allowlist.lines import FILE_LIMIT
+
+    if file != "-":
+        return files.read(Path(file), limit=FILE_LIMIT)
+    data = sys.stdin.buffer.read(FILE_LIMIT + 1)
+    if len(data) > FILE_LIMIT:
+        raise LocalState(f"stdin gives more than {FILE_LIMIT} bytes")
+    return data

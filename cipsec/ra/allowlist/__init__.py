@@ -1,0 +1,1 @@
+"""Allowlists: CSV files of devices; whether a listed device gets a certificate, rules say."""

@@ -1,0 +1,23 @@
+"""A folder for lists."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from cipsec.ra.allowlist.live import Allowlists
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """An empty folder `allowlists`."""
+    path = tmp_path / "allowlists"
+    path.mkdir()
+    return path
+
+
+@pytest.fixture
+def lists(folder: Path) -> Allowlists:
+    """The lists of `folder`."""
+    return Allowlists(folder)
