@@ -1,46 +1,42 @@
-"""Users and their passwords: Argon2id, bounded work, equal time, delay after failures."""
+"""Users: their names, their passwords (Argon2id) and limits; who tries them is left to `logins`."""
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import hashlib
-import hmac
+import json
 import os
 import re
-import time
-from collections import OrderedDict
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+import secrets
+from datetime import UTC, datetime
 
 from cryptography.exceptions import InvalidKey
 from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 
-from cipsec.errors import CredentialsRefused, StoreFailed, UsageError
-from cipsec.ra.enrollment import Login
-from cipsec.store import users as rows
-from cipsec.store.database import Database
+from cipsec.errors import UsageError
+from cipsec.ra.enrollment import UserProof
+from cipsec.store.users import UserRow
+from cipsec.times import show_time
 
 # OWASP's second choice for Argon2id: 19 MiB, two passes; about 30 ms here, and two at a time.
 _ITERATIONS, _LANES, _MEMORY_KIB, _LENGTH = 2, 1, 19 * 1024, 32
-_HASHERS = 2
-# Beyond these, logins are answered "busy": passwords must not stop the server, nor one address
-# the others.
-_WAITING, _WAITING_PER_ADDRESS = 64, 16
-_REMEMBER_SECONDS = 300.0
-_REMEMBERED = 10_000
-_FIRST_DELAY, _LONGEST_DELAY = 0.25, 8.0
-_LONGEST_SLEEP = 1.0  # beyond this "busy" as well: who sleeps here holds one of few connections
-_FORGET_FAILURES_SECONDS = 900.0
-_FAILING = 10_000
 
 _NAME = re.compile(r"[^\W_][\w.@+-]{0,63}")
 _MIN_PASSWORD, _MAX_PASSWORD = 8, 1024
 
+# A generated password is read from paper and typed on a panel: no letter looks like another, and
+# none needs the shift key. Four groups of five out of 32 are 100 bits.
+_LETTERS = "abcdefghijkmnpqrstuvwxyz23456789"
+_GROUPS, _GROUP = 4, 5
+
+
+def is_name(name: str) -> bool:
+    """Tell whether a user can have this name."""
+    return _NAME.fullmatch(name) is not None
+
 
 def check_name(name: str) -> str:
     """Return a user name of letters, digits and `.@+-_`, at most 64; raise UsageError."""
-    if not _NAME.fullmatch(name):
+    if not is_name(name):
         raise UsageError(
             f"{name!r} is not a user name",
             hint="use letters, digits and . @ + - _, at most 64, beginning with a letter or digit",
@@ -70,103 +66,59 @@ def _argon2(salt: bytes) -> Argon2id:
     )
 
 
-class Logins:
-    """Checks logins for the server: off the event loop, two at a time, successes remembered."""
+def generate_password() -> str:
+    """Return a new password of 100 bits at random."""
+    groups = ("".join(secrets.choice(_LETTERS) for _ in range(_GROUP)) for _ in range(_GROUPS))
+    return "-".join(groups)
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
-        self._pool = ThreadPoolExecutor(_HASHERS, thread_name_prefix="argon2")
-        self._waiting = 0
-        self._key = os.urandom(32)
-        self._good: OrderedDict[bytes, float] = OrderedDict()
-        self._failures: OrderedDict[tuple[str, str], tuple[int, float]] = OrderedDict()
-        self._turns: dict[str, tuple[int, asyncio.Lock]] = {}
-        # An unknown name is hashed against this, so that time does not tell it from a known one.
-        self._decoy = hash_password(os.urandom(16).hex())
 
-    async def verify(self, login: Login, address: str) -> None:
-        """Return when the password is right; raise CredentialsRefused, or StoreFailed when busy.
+def proof(row: UserRow) -> UserProof:
+    """Return what the right password of this user proves; another password is counted anew."""
+    digest = hashlib.sha256(row.password.encode()).hexdigest()[:16]
+    return UserProof(row.name, row.uses, key=f"user:{row.name}:{digest}")
 
-        After a failure this user is not checked again from this address for a quarter of a
-        second, twice as long after each further one, up to 8 s; others, and this user from
-        elsewhere, are not affected.
-        """
-        row = self._database.read(lambda db: rows.by_name(db, login.user))
-        hashed = row.password if row else self._decoy
-        remembered = self._digest(login, hashed)
-        if row and self._is_remembered(remembered):
-            return
-        with self._place(address) as turn:
-            await self._pause(login.user, address)
-            async with turn:  # one at a time: guesses side by side would not be delayed
-                if row and self._is_remembered(remembered):
-                    return  # somebody logged in likewise while this one waited
-                if self._delay(login.user, address) > 0:
-                    raise StoreFailed("another login of this user has just failed")
-                if await self._matches(login.password, hashed) and row:
-                    self._remember(remembered)
-                    self._failures.pop((login.user, address), None)
-                    return
-                self._count_failure(login.user, address)
-        raise CredentialsRefused("the user name or the password is wrong")
 
-    @contextlib.contextmanager
-    def _place(self, address: str) -> Iterator[asyncio.Lock]:
-        """Take one of the places that logins from an address may hold; yield its turn."""
-        waiting, lock = self._turns.get(address) or (0, asyncio.Lock())
-        if waiting >= _WAITING_PER_ADDRESS:
-            raise StoreFailed("too many logins of one address are being checked")
-        self._turns[address] = waiting + 1, lock
-        try:
-            yield lock
-        finally:
-            waiting, lock = self._turns.pop(address)
-            if waiting > 1:
-                self._turns[address] = waiting - 1, lock
+def objection(row: UserRow, label: str, now: datetime) -> str | None:
+    """Return why the right password is of no use at this EST label now, in words; None when it is.
 
-    async def _matches(self, password: str, hashed: str) -> bool:
-        if self._waiting >= _WAITING:
-            raise StoreFailed("too many logins are being checked")
-        self._waiting += 1
-        try:
-            loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(self._pool, verify_password, password, hashed)
-        finally:
-            self._waiting -= 1
+    How often it was used is left to whoever grants: the same enrollment again is no further use.
+    """
+    if has_ended(row, now):
+        until = show_time(datetime.fromtimestamp(row.until or 0, UTC))
+        return f"the password of {row.name} ended at {until}"
+    allowed = labels(row)
+    if allowed is not None and label not in allowed:
+        where = f"the label {label}" if label else "the path without a label"
+        return f"the password of {row.name} is not for {where}"
+    return None
 
-    def _digest(self, login: Login, hashed: str) -> bytes:
-        """Keyed with a secret of this process; the stored hash makes a changed password miss."""
-        message = "\0".join((login.user, hashed, login.password)).encode("utf-8", "surrogatepass")
-        return hmac.new(self._key, message, hashlib.sha256).digest()
 
-    def _is_remembered(self, digest: bytes) -> bool:
-        return self._good.get(digest, 0.0) > time.monotonic()
+def has_ended(row: UserRow, now: datetime) -> bool:
+    """Tell whether the user's time is over; `until` is its last second."""
+    return row.until is not None and now.timestamp() > row.until
 
-    def _remember(self, digest: bytes) -> None:
-        self._good[digest] = time.monotonic() + _REMEMBER_SECONDS
-        while len(self._good) > _REMEMBERED:
-            self._good.popitem(last=False)
 
-    async def _pause(self, user: str, address: str) -> None:
-        seconds = self._delay(user, address)
-        if seconds > _LONGEST_SLEEP:
-            raise StoreFailed("too many logins of this user have just failed")
-        await asyncio.sleep(max(0.0, seconds))
+def labels(row: UserRow) -> tuple[str, ...] | None:
+    """Return the EST labels a user is limited to, "" for the path without one; None for no limit.
 
-    def _delay(self, user: str, address: str) -> float:
-        """Return the seconds until this user may be checked again; none or less for now."""
-        count, at = self._failures.get((user, address), (0, 0.0))
-        delay = min(_FIRST_DELAY * 2 ** (count - 1), _LONGEST_DELAY)
-        return at + delay - time.monotonic() if count else 0.0
+    What cannot be read allows none.
+    """
+    if row.labels is None:
+        return None
+    try:
+        found = json.loads(row.labels)
+    except ValueError:
+        return ()
+    return tuple(text for text in found if isinstance(text, str)) if type(found) is list else ()
 
-    def _count_failure(self, user: str, address: str) -> None:
-        now = time.monotonic()
-        count, at = self._failures.pop((user, address), (0, now))
-        count = count if now - at < _FORGET_FAILURES_SECONDS else 0
-        self._failures[user, address] = (min(count + 1, 16), now)
-        while len(self._failures) > _FAILING:
-            self._failures.popitem(last=False)
 
-    def close(self) -> None:
-        """End the hashing threads."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
+def labels_text(allowed: tuple[str, ...] | None) -> str | None:
+    """Return labels as the store keeps them: a JSON list, each once, in order."""
+    return None if allowed is None else json.dumps(sorted(set(allowed)))
+
+
+def status(row: UserRow, now: datetime, *, used: int) -> str:
+    """Return `valid`, `ended` or, where all uses are spent, `used up`."""
+    if has_ended(row, now):
+        return "ended"
+    return "used up" if row.uses is not None and used >= row.uses else "valid"
