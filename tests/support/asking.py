@@ -1,0 +1,76 @@
+"""Programs that a rule asks: shell scripts, and whether what they started still runs."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from cipsec.ra.external import Opinion, Programs
+from cipsec.ra.notyet import NotYet
+
+Command = tuple[str, ...]
+Script = Callable[[str], Command]
+DOCUMENT: Mapping[str, object] = {"id": "4711", "subject": "CN=drive \x1b[2K é", "sans": ["a", "b"]}
+LONG = 60.0  # seconds: for what must happen, not for what is measured
+
+
+def scripts(folder: Path) -> Script:
+    """Return a function from a shell script's text to a command."""
+
+    def write(text: str) -> Command:
+        path = folder / f"ask-{len(list(folder.iterdir()))}"
+        path.write_text(f"#!/bin/sh\n{text}\n")
+        path.chmod(0o755)
+        return (str(path),)
+
+    return write
+
+
+def is_dead(pid: int) -> bool:
+    """Tell whether a process runs no more; it may wait to be reaped."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_bytes()
+    except OSError:
+        return True
+    return stat.rpartition(b")")[2].split()[0] == b"Z"
+
+
+def until(condition: Callable[[], bool]) -> bool:
+    """Wait for a condition; tell whether it came true."""
+    end = time.monotonic() + LONG
+    while not condition():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+def descriptors() -> list[str]:
+    """Return what this process has open."""
+    return sorted(path.name for path in Path("/proc/self/fd").iterdir())
+
+
+def made(tmp_path: Path, *, seconds: float = LONG) -> Programs:
+    """Return new ones, which have a minute: this machine may be busy."""
+    folder = tmp_path / "ca"
+    folder.mkdir(exist_ok=True)
+    return Programs(folder, seconds=seconds)
+
+
+async def ask(
+    programs: Programs, command: Command, key: str = "4711", *, address: str = ""
+) -> Opinion:
+    """Ask as the RA does."""
+    for _ in range(64):
+        try:
+            return programs.opinion(command, key, lambda: DOCUMENT, address=address)
+        except NotYet as wait:
+            await wait.ready()
+    raise AssertionError
+
+
+def asked(programs: Programs, command: Command, key: str = "4711") -> Opinion:
+    """Ask as `policy check` does: in a loop of its own."""
+    return asyncio.run(ask(programs, command, key))
