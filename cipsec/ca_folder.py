@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -11,10 +12,16 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from cipsec import files
+from cipsec.ca import provisioning
 from cipsec.ca.authority import Authority, self_signed
+from cipsec.current import CurrentFile
 from cipsec.errors import AlreadyExists, LocalState, Malformed, NotFound
 from cipsec.pki import keys
 from cipsec.ra import config, templates
+from cipsec.ra.allowlist.live import Allowlists
+from cipsec.ra.external import Programs
+from cipsec.ra.sources import Sources
+from cipsec.ra.vendors.proving import Vendors
 from cipsec.store.database import Database
 
 
@@ -50,6 +57,16 @@ class CaFolder:
         return self.path / "server.key"
 
     @property
+    def provisioning_certificate_file(self) -> Path:
+        """The issuer of provisioning certificates, which no device trusts."""
+        return self.path / "provisioning.pem"
+
+    @property
+    def provisioning_key_file(self) -> Path:
+        """The private key of that issuer, mode 0600, with the passphrase of the CA's key."""
+        return self.path / "provisioning.key"
+
+    @property
     def store_file(self) -> Path:
         """The store: certificates, requests, users, events."""
         return self.path / "store.sqlite3"
@@ -61,10 +78,7 @@ class CaFolder:
 
     def certificate(self) -> x509.Certificate:
         """Return the CA's certificate; raise Malformed."""
-        try:
-            return x509.load_pem_x509_certificate(files.read(self.certificate_file))
-        except ValueError:
-            raise Malformed(f"{self.certificate_file} holds no certificate") from None
+        return _load(self.certificate_file)
 
     def is_encrypted(self) -> bool:
         """Tell whether the CA's key needs a passphrase."""
@@ -74,13 +88,75 @@ class CaFolder:
         """Return the CA with its key; raise Locked when the passphrase does not open it."""
         return Authority(self.certificate(), keys.from_pem(files.read(self.key_file), passphrase))
 
+    def provisioning_certificate(self) -> x509.Certificate | None:
+        """Return the issuer of provisioning certificates, None before the first; raise Malformed.
+
+        Reads the file each time: 0.1 ms.
+        """
+        if not files.exists(self.provisioning_certificate_file):
+            return None
+        return _load(self.provisioning_certificate_file)
+
+    def provisioning_authority(self, passphrase: str | None, now: datetime) -> Authority:
+        """Return the issuer of provisioning certificates with its key, made when there is none.
+
+        Raises Locked for the passphrase, Malformed for damaged files, LocalState when the CA has
+        expired or the files cannot be made.
+        """
+        if self.provisioning_certificate() is None:
+            self._make_provisioning_issuer(passphrase, now)
+        key = keys.from_pem(files.read(self.provisioning_key_file), passphrase)
+        try:
+            return Authority(_load(self.provisioning_certificate_file), key)
+        except Malformed:
+            raise Malformed(
+                f"{self.provisioning_key_file} is not the key of "
+                f"{self.provisioning_certificate_file.name}",
+                hint="restore both from a backup",
+            ) from None
+
+    def _make_provisioning_issuer(self, passphrase: str | None, now: datetime) -> None:
+        """Make key and certificate; of several that do so at once, all end with the same pair.
+
+        Nobody waits for anybody: the first key that has the name is everybody's key, also that of
+        a process which ended before it made the certificate.
+        """
+        ca = self.authority(passphrase)
+        own = passphrase if self.is_encrypted() else None
+        with contextlib.suppress(AlreadyExists):
+            pem = keys.to_pem(keys.generate(provisioning.KEY_TYPE), own)
+            files.create(self.provisioning_key_file, pem)
+        key = keys.from_pem(files.read(self.provisioning_key_file), own)
+        certificate = provisioning.issuer(ca, key, now=now).public_bytes(Encoding.PEM)
+        with contextlib.suppress(AlreadyExists):
+            files.create(self.provisioning_certificate_file, certificate, mode=files.PUBLIC)
+
     def configuration(self) -> config.Config:
         """Return what ca.toml says; raise Malformed."""
         return config.load(self.config_file)
 
+    def sources(self, database: Database) -> Sources:
+        """Return where judgement looks things up, as the folder has it whenever it is asked."""
+        issuer = CurrentFile(self.provisioning_certificate_file, self.provisioning_certificate)
+        return Sources(
+            database=database,
+            ca=self.certificate(),
+            provisioning=issuer,
+            vendors=Vendors(self.path / "vendors"),
+            lists=Allowlists(self.path / "allowlists"),
+            programs=Programs(self.path),
+        )
+
     def store(self) -> Database:
         """Open the store; raise StoreFailed."""
         return Database.open(self.store_file)
+
+
+def _load(file: Path) -> x509.Certificate:
+    try:
+        return x509.load_pem_x509_certificate(files.read(file))
+    except ValueError:
+        raise Malformed(f"{file} holds no certificate") from None
 
 
 def open_folder(path: Path | None) -> CaFolder:
@@ -139,6 +215,9 @@ def _fill(draft: CaFolder, text: bytes, key: bytes, certificate: x509.Certificat
     files.create(draft.config_file, text, mode=files.PUBLIC)
     for name in ("allowlists", "vendors"):
         (draft.path / name).mkdir()
+    files.create(
+        draft.path / "allowlists" / "default.csv", templates.ALLOWLIST.encode(), mode=files.PUBLIC
+    )
     Database.create(draft.store_file).close()
 
 

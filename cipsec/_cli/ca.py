@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from cipsec._cli.ca_issue import issue
+from cipsec._cli.ca_provision import credentials, provision
 from cipsec._cli.ca_record import listing, log
 from cipsec._cli.ca_requests import approve, pending, reject
+from cipsec._cli.ca_revoke import revoke
 from cipsec._cli.ca_serve import serve
 from cipsec._cli.ca_setup import init
 from cipsec._cli.ca_show import show
+from cipsec._cli.ca_watch import watch
 from cipsec._cli.options import command, group
 
 app = group("ca", "Run a local CA: set up, serve, approve, list.")
@@ -15,9 +18,13 @@ app = group("ca", "Run a local CA: set up, serve, approve, list.")
 command(app, "init")(init)
 command(app, "serve")(serve)
 command(app, "pending")(pending)
+command(app, "watch")(watch)
 command(app, "show")(show)
 command(app, "approve")(approve)
 command(app, "reject")(reject)
 command(app, "issue")(issue)
+command(app, "provision")(provision)
+command(app, "credentials")(credentials)
 command(app, "list")(listing)
+command(app, "revoke")(revoke)
 command(app, "log")(log)

@@ -21,6 +21,7 @@ from cipsec.errors import AlreadyExists, LocalState, UsageError
 if TYPE_CHECKING:
     from cipsec.ca_folder import CaFolder
     from cipsec.ra.byhand import Order
+    from cipsec.ra.sources import Sources
     from cipsec.store.certificates import CertificateRow
 
 Csr = Annotated[str, typer.Argument(metavar="CSR", help="A request, or - for stdin.")]
@@ -52,15 +53,15 @@ def issue(
         raise UsageError("the request and the passphrase cannot both come from stdin")
     target = _target(output, force=force)
     folder = open_folder(ca_dir)
-    order = _order(talk, folder, csr, days, note or None)
     names = own_names(folder)
-    if dry_run:
-        byhand.check(order, names, folder.certificate().not_valid_after_utc)
-        _foretell(talk, order, folder)
-        return
-    authority = folder.authority(_passphrase(talk, folder, passphrase_file))
-    row = byhand.sign(order, authority, names)
     with closing(folder.store()) as database:
+        order = _order(talk, folder, folder.sources(database), csr, days=days, note=note or None)
+        if dry_run:
+            byhand.check(order, names, folder.certificate().not_valid_after_utc)
+            _foretell(talk, order, folder)
+            return
+        authority = folder.authority(passphrase(talk, folder, passphrase_file))
+        row = byhand.sign(order, authority, names)
         database.write(lambda db: byhand.keep(db, order, row))
     _hand_out(talk, row, target)
 
@@ -90,7 +91,15 @@ def _target(output: str | None, *, force: bool) -> _Target:
     return _Target(path, force)
 
 
-def _order(talk: Talk, folder: CaFolder, name: str, days: int | None, note: str | None) -> Order:
+def _order(
+    talk: Talk,
+    folder: CaFolder,
+    sources: Sources,
+    name: str,
+    *,
+    days: int | None,
+    note: str | None,
+) -> Order:
     from cipsec._cli import given
     from cipsec.pki import csr, load
     from cipsec.ra.byhand import Order
@@ -102,11 +111,13 @@ def _order(talk: Talk, folder: CaFolder, name: str, days: int | None, note: str 
         note=note,
         validity=timedelta(days=days) if days is not None else config.certificate.validity,
         config=config,
+        sources=sources,
         now=times.now(),
     )
 
 
-def _passphrase(talk: Talk, folder: CaFolder, file: str | None) -> str | None:
+def passphrase(talk: Talk, folder: CaFolder, file: str | None) -> str | None:
+    """Return the passphrase of the CA's key, asked for where no file is named; None for none."""
     if not folder.is_encrypted():
         return None
     return ask.secret(talk, "Passphrase of the CA's key", file=file, option="--passphrase-file")
@@ -131,6 +142,9 @@ def _foretell(talk: Talk, order: Order, folder: CaFolder) -> None:
         "reason": case.decision.reason,
         "rule": case.decision.rule,
         "sha256": None,
+        "revoked_at": None,
+        "revoked_by": None,
+        "revocation": None,
         "san": [show_san(name) for name in kept(order.request.sans)],
         "file": None,
         "pem": None,

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from cipsec.store.events import Event
 
 _COLUMNS = ["serial", "subject", "device", "not_after", "status", "rule", "reason"]
+_REVOKED_COLUMNS = [*_COLUMNS[:5], "revoked_at", "revocation"]
 _LOG_COLUMNS = ["at", "event", "who", "subject", "id", "why"]
 _LOOK_SECONDS = 0.5
 
@@ -31,6 +32,7 @@ Expiring = Annotated[
     str | None, typer.Option("--expiring", metavar="DURATION", help="Valid, but not for longer.")
 ]
 Expired = Annotated[bool, typer.Option("--expired", help="No longer valid.")]
+Revoked = Annotated[bool, typer.Option("--revoked", help="Revoked before its end.")]
 Device = Annotated[
     str | None, typer.Option("--device", metavar="VENDOR:SERIAL", help="Of this CIP device.")
 ]
@@ -50,23 +52,26 @@ class _Wanted:
     now: datetime
     expiring: timedelta | None
     expired: bool
+    revoked: bool
     match: str | None
 
     def admits(self, row: CertificateRow) -> bool:
-        """Tell whether to list it; two limits of time admit what meets either."""
-        by_time = (self.expiring is None and not self.expired) or self._ends(row)
-        return by_time and (not self.match or self._has_text(row))
+        """Tell whether to list it; two of expiring, expired and revoked admit what is either."""
+        any_state = self.expiring is None and not self.expired and not self.revoked
+        return (any_state or self._ends(row)) and (not self.match or self._has_text(row))
 
     def _ends(self, row: CertificateRow) -> bool:
-        gone = row.status(self.now) == "expired"
-        if gone:
-            return self.expired
+        match row.status(self.now):
+            case "expired":
+                return self.expired
+            case "revoked":
+                return self.revoked
         return self.expiring is not None and row.not_after <= (self.now + self.expiring).timestamp()
 
     def _has_text(self, row: CertificateRow) -> bool:
         wanted = (self.match or "").casefold()
         fields = (row.serial, row.subject, row.device, row.mac, row.rule, row.reason, row.kind)
-        return any(wanted in (field or "").casefold() for field in fields)
+        return any(wanted in (field or "").casefold() for field in (*fields, row.revocation))
 
 
 def listing(
@@ -74,6 +79,7 @@ def listing(
     *,
     expiring: Expiring = None,
     expired: Expired = False,
+    revoked: Revoked = False,
     device: Device = None,
     match: Match = None,
     ca_dir: CaDir = None,
@@ -85,13 +91,13 @@ def listing(
 
     known = str(DeviceId.parse(device)) if device is not None else None
     soon = times.parse_duration(expiring) if expiring is not None else None
-    wanted = _Wanted(times.now(), soon, expired, match)
+    wanted = _Wanted(times.now(), soon, expired, revoked, match)
     shown = ca_shown.certificate if talk.json else ca_shown.certificate_line
     with closing(open_folder(ca_dir).store()) as database:
         rows = database.read(lambda db: list(_listed(db, known, wanted, shown)))
     if not rows:
         talk.say("cipsec: no certificate is there")
-    talk.table("certificates", _COLUMNS, rows)
+    talk.table("certificates", _REVOKED_COLUMNS if revoked else _COLUMNS, rows)
 
 
 def _listed(
@@ -176,8 +182,8 @@ def _line(event: Event) -> dict[str, object]:
     short = (event.request or "")[: ca_shown.SHORT_ID] or None
     return {
         **shown(event),
-        "subject": ca_shown.brief(event.subject),
+        "subject": ca_shown.brief(event.subject) or event.device,
         "who": " ".join(filter(None, [event.actor, event.address])),
-        "why": ca_shown.brief(": ".join(filter(None, [event.rule, event.reason]))),
+        "why": ca_shown.why(": ".join(filter(None, [event.rule, event.reason]))),
         "id": short or (event.serial or "")[: ca_shown.SHORT_SERIAL] or None,
     }

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
-from cryptography.x509.oid import ExtensionOID, ObjectIdentifier
+from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID, ObjectIdentifier
 
 from cipsec.ca.profile import Profile, kept
 from cipsec.ca.tbs import Encoder, Extension
@@ -19,7 +19,7 @@ from cipsec.errors import LocalState, Malformed
 from cipsec.pki import keys
 from cipsec.pki.chain import directly_issued
 from cipsec.pki.csr import CertificateRequest
-from cipsec.pki.device import SUBJECT_DIRECTORY_ATTRIBUTES, mac_attributes
+from cipsec.pki.device import SUBJECT_DIRECTORY_ATTRIBUTES, Mac, mac_attributes
 from cipsec.pki.names import show_serial
 from cipsec.times import show_time
 
@@ -52,12 +52,21 @@ class Authority:
         """Tell whether this CA's key made the certificate's signature."""
         return directly_issued(certificate, self.certificate)
 
-    def issue(self, request: CertificateRequest, profile: Profile, *, now: datetime) -> Issued:
+    def issue(
+        self,
+        request: CertificateRequest,
+        profile: Profile,
+        *,
+        now: datetime,
+        mac: Mac | None = None,
+    ) -> Issued:
         """Sign a certificate of this profile for the request's subject, key and names.
 
+        `mac` comes back where the request gave one (RFC 9908 section 3.3); nothing else that the
+        applicant put there does.
         Raises LocalState when the CA's own certificate is not valid at `now`.
         """
-        self._require_valid(now)
+        self.require_valid(now)
         serial = new_serial(now)
         sans = kept(request.sans)
         period = profile.period(now, self._life[1])
@@ -65,11 +74,12 @@ class Authority:
             request.parsed,
             serial=serial,
             period=period,
-            extensions=self._extensions(request, profile, sans),
+            extensions=self._extensions(request, profile, sans, mac),
         )
         return Issued(der, show_serial(serial), sans, *period)
 
-    def _require_valid(self, now: datetime) -> None:
+    def require_valid(self, now: datetime) -> None:
+        """Raise LocalState when the CA's own certificate is not valid at `now`."""
         begin, end = self._life
         if now >= end:
             raise LocalState(f"the CA's own certificate expired at {show_time(end)}")
@@ -80,19 +90,21 @@ class Authority:
             )
 
     def _extensions(
-        self, request: CertificateRequest, profile: Profile, sans: Sequence[x509.GeneralName]
+        self,
+        request: CertificateRequest,
+        profile: Profile,
+        sans: Sequence[x509.GeneralName],
+        mac: Mac | None,
     ) -> list[Extension]:
         constraints, authority = self._fixed
-        extensions = [constraints, _usage(request.public_key), _extended_usage(profile.usages)]
+        usage = _usage(request.public_key, profile.usages)
+        extensions = [constraints, usage, _extended_usage(profile.usages)]
         if sans:
             # Critical where the subject is empty: RFC 5280 section 4.2.1.6.
             value = x509.SubjectAlternativeName(sans)
             extensions.append(_encode(value, critical=not list(request.subject)))
         extensions += [_subject_identifier(request.spki), authority]
-        mac = request.identity.mac
         if mac and request.extension(SUBJECT_DIRECTORY_ATTRIBUTES):
-            # RFC 9908 section 3.3: the MAC address comes back where it was given; nothing else
-            # that the applicant put there does.
             oid = SUBJECT_DIRECTORY_ATTRIBUTES
             extensions.append(Extension(oid=oid, critical=False, value=mac_attributes(mac)))
         return extensions
@@ -156,12 +168,15 @@ def _key_identifier(certificate: x509.Certificate) -> Extension:
     return _encode(value, critical=False)
 
 
-_EC_USAGE = _encode(_key_usage(), critical=True)
-_RSA_USAGE = _encode(_key_usage(enciphers=True), critical=True)
+_SIGNS = _encode(_key_usage(), critical=True)
+_SIGNS_AND_ENCIPHERS = _encode(_key_usage(enciphers=True), critical=True)
 
 
-def _usage(key: keys.PublicKey) -> Extension:
-    return _RSA_USAGE if isinstance(key, rsa.RSAPublicKey) else _EC_USAGE
+def _usage(key: keys.PublicKey, usages: Sequence[ObjectIdentifier]) -> Extension:
+    """Return the key usage: of a server's RSA key also the key transport of old cipher suites."""
+    serves = ExtendedKeyUsageOID.SERVER_AUTH in usages
+    is_rsa = isinstance(key, rsa.RSAPublicKey)
+    return _SIGNS_AND_ENCIPHERS if serves and is_rsa else _SIGNS
 
 
 @functools.cache

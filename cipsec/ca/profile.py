@@ -16,6 +16,7 @@ CMC_RA = ObjectIdentifier("1.3.6.1.5.5.7.3.28")  # id-kp-cmcRA, RFC 6402 section
 
 ENDPOINT = "endpoint"
 SERVER = "server"
+PROVISIONING = "provisioning"
 
 
 def kept(sans: Sequence[x509.GeneralName]) -> tuple[x509.GeneralName, ...]:
@@ -68,3 +69,8 @@ def est_server(backdate: timedelta) -> Profile:
     """
     usages = (ExtendedKeyUsageOID.SERVER_AUTH, CMC_RA)
     return Profile(SERVER, usages, timedelta(days=397), backdate)
+
+
+def provisioning(validity: timedelta, backdate: timedelta) -> Profile:
+    """Return the profile of a provisioning certificate: a client, and nothing else."""
+    return Profile(PROVISIONING, (ExtendedKeyUsageOID.CLIENT_AUTH,), validity, backdate)

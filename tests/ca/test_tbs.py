@@ -20,7 +20,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cipsec.ca import profile
-from cipsec.ca.authority import Authority, self_signed
+from cipsec.ca.authority import Authority, Issued, self_signed
 from cipsec.ca.profile import Profile
 from cipsec.ca.tbs import Encoder
 from cipsec.errors import LocalState
@@ -122,7 +122,7 @@ def check_against_builder(
     ca: Authority, request: CertificateRequest, form: Profile = PROFILE, now: datetime = NOW
 ) -> x509.Certificate:
     """Issue, compare with the builder's bytes, verify the signature; return the certificate."""
-    issued = ca.issue(request, form, now=now)
+    issued = ca.issue(request, form, now=now, mac=request.identity.mac)
     certificate = x509.load_der_x509_certificate(issued.der)
     assert certificate.public_bytes(Encoding.DER) == issued.der
     oracle = by_builder(
@@ -277,6 +277,37 @@ def test_nothing_but_the_mac_address_comes_back() -> None:
         found = certificate.extensions.get_extension_for_oid(SUBJECT_DIRECTORY_ATTRIBUTES)
         assert not found.critical
         assert found.value.public_bytes() == mac_attributes(MAC)
+
+
+@pytest.mark.parametrize("critical", [True, False])
+def test_a_mac_address_comes_back_only_when_it_is_passed(critical: bool) -> None:
+    """Whoever judges the request says so; the applicant's own word is not signed."""
+    own, ca = key(KeyType.EC_P256), authority(KeyType.EC_P256)
+    for value in (mac_attributes(MAC), b"anything at all"):
+        extension = x509.UnrecognizedExtension(SUBJECT_DIRECTORY_ATTRIBUTES, value)
+        built = (
+            x509.CertificateSigningRequestBuilder()
+            .subject_name(DRIVE)
+            .add_extension(extension, critical=critical)
+            .sign(own, hashes.SHA256())
+        )
+        request = csr.parse(built.public_bytes(Encoding.DER))
+        assert directory(ca.issue(request, PROFILE, now=NOW)) is None
+        assert directory(ca.issue(request, PROFILE, now=NOW, mac=MAC)) == mac_attributes(MAC)
+
+
+def test_a_mac_address_comes_back_only_to_who_gave_one() -> None:
+    """A device that says nothing of its MAC address gets the certificate that it asked for."""
+    issued = authority(KeyType.EC_P256).issue(asked(), PROFILE, now=NOW, mac=MAC)
+    assert directory(issued) is None
+
+
+def directory(issued: Issued) -> bytes | None:
+    """Return the directory attributes of a certificate."""
+    extensions = x509.load_der_x509_certificate(issued.der).extensions
+    found = {extension.oid: extension.value for extension in extensions}
+    value = found.get(SUBJECT_DIRECTORY_ATTRIBUTES)
+    return value.public_bytes() if value else None
 
 
 def test_other_alternative_names_are_left_out() -> None:

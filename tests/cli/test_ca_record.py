@@ -21,7 +21,7 @@ from .conftest import Cipsec
 
 _KEYS = [
     *("serial", "kind", "subject", "device", "mac", "not_before", "not_after", "status"),
-    *("reason", "rule", "sha256"),
+    *("reason", "rule", "sha256", "revoked_at", "revoked_by", "revocation"),
 ]
 _EVENT_KEYS = [
     *("at", "event", "actor", "address", "request", "serial", "subject", "device"),

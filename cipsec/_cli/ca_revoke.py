@@ -1,0 +1,239 @@
+"""`cipsec ca revoke`: which certificates, whether a person agrees; the revoking is `ra`'s."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cipsec import safe, times
+from cipsec._cli import actor, ask, exits
+from cipsec._cli.ca_requests import Note, check_text
+from cipsec._cli.options import CaDir, DryRun, Yes
+from cipsec._cli.talk import Talk
+from cipsec.errors import CipsecError, LocalState, UsageError
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from cipsec.ca_folder import CaFolder
+    from cipsec.pki.device import DeviceId
+    from cipsec.ra.revocation import Choice, Revoked
+    from cipsec.store.certificates import CertificateRow
+    from cipsec.store.database import Database
+
+_COLUMNS = ["serial", "subject", "device", "reason", "revoked_at", "changed"]
+_SHOWN = 20
+_IN_FORCE = ("valid", "not yet valid")  # the latter where a clock was ahead
+
+Serials = Annotated[
+    list[str] | None, typer.Argument(metavar="SERIAL…", help="Certificates, by 8 or more digits.")
+]
+OfDevice = Annotated[
+    str | None,
+    typer.Option("--device", metavar="VENDOR:SERIAL", help="All that this CIP device has."),
+]
+OfCredential = Annotated[
+    str | None, typer.Option("--credential", metavar="NAME", help="A provisioning certificate.")
+]
+WithEnrolled = Annotated[
+    bool, typer.Option("--with-enrolled", help="And all that was enrolled with --credential.")
+]
+Reason = Annotated[
+    str,
+    typer.Option(
+        "--reason",
+        metavar="REASON",
+        help="unspecified, keyCompromise, affiliationChanged, superseded, cessationOfOperation,"
+        " privilegeWithdrawn.",
+    ),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class _Wish:
+    """What an operator asked for: which certificates, why, and how."""
+
+    serials: list[str]
+    device: DeviceId | None
+    credential: str | None
+    with_enrolled: bool
+    reason: str
+    note: str | None
+    dry_run: bool
+    yes: bool
+
+    def choice(self, db: sqlite3.Connection, now: datetime) -> Choice:
+        """Return which certificates are meant; raise NotFound or UsageError."""
+        from cipsec.ra import revocation
+
+        if self.credential is not None:
+            return revocation.by_credential(
+                db, self.credential, now, with_enrolled=self.with_enrolled
+            )
+        if self.device:
+            return revocation.by_device(db, self.device, now)
+        return revocation.by_serials(db, self.serials)
+
+
+def revoke(
+    talk: Talk,
+    *,
+    serials: Serials = None,
+    device: OfDevice = None,
+    credential: OfCredential = None,
+    with_enrolled: WithEnrolled = False,
+    reason: Reason = "unspecified",
+    note: Note = None,
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    ca_dir: CaDir = None,
+) -> int:
+    """Revoke certificates for good.
+
+    By serial number, all of a device, or a provisioning certificate by its name. This CA accepts a
+    revoked certificate no more, from the next request on. Devices and other relying parties are not
+    told: that takes a CRL, which this version does not publish. Whether the same device may get
+    another certificate is for the rules to say.
+    """
+    from cipsec.ca_folder import open_folder
+    from cipsec.pki.device import DeviceId
+    from cipsec.ra.revocation import reason_named
+
+    if [bool(serials), device is not None, credential is not None].count(True) != 1:
+        hint = "give serial numbers, or --device VENDOR:SERIAL, or --credential NAME"
+        raise UsageError("say which certificates, in one way", hint=hint)
+    if with_enrolled and credential is None:
+        raise UsageError("--with-enrolled belongs to --credential", hint="leave it out")
+    check_text(note, "--note")
+    wish = _Wish(
+        serials=serials or [],
+        device=DeviceId.parse(device) if device is not None else None,
+        credential=credential,
+        with_enrolled=with_enrolled,
+        reason=reason_named(reason),
+        note=note or None,
+        dry_run=dry_run,
+        yes=yes,
+    )
+    folder = open_folder(ca_dir)
+    with closing(folder.store()) as database:
+        return _act(talk, folder, database, wish)
+
+
+def _act(talk: Talk, folder: CaFolder, database: Database, wish: _Wish) -> int:
+    from cipsec.ra.revocation import Revoked
+
+    now = times.now()
+    choice = database.read(lambda db: wish.choice(db, now))
+    _require_unused(folder, choice)
+    if wish.dry_run:
+        made = [Revoked(row, changed=False) for row in choice.rows]
+    elif _agrees(talk, choice, wish):
+        made = database.write(lambda db: _revoke(db, wish, choice, now))
+    else:
+        talk.say("cipsec: nothing was revoked")
+        return exits.NO
+    _print(talk, made, choice, wish)
+    _explain(talk, made, choice, wish)
+    return exits.OK
+
+
+def _require_unused(folder: CaFolder, choice: Choice) -> None:
+    """Raise UsageError for the certificate under which the EST server speaks."""
+    from cipsec.pki.names import show_serial
+    from cipsec.serve.certificate import ServerCertificate
+
+    try:
+        certificate, _ = ServerCertificate(folder).load()
+    except (CipsecError, ValueError):
+        return  # none, or a damaged one, which the server replaces
+    serial = show_serial(certificate.serial_number)
+    if serial in choice.serials:
+        files = f"{folder.server_key_file} and {folder.server_certificate_file}"
+        raise UsageError(
+            f"the EST server speaks under the certificate {serial}",
+            hint=f"remove {files}: the server makes others; then revoke this one",
+        )
+
+
+def _agrees(talk: Talk, choice: Choice, wish: _Wish) -> bool:
+    """Show what is meant, and ask; nothing is asked where everything was revoked before."""
+    fresh = [row for row in choice.rows if row.revoked_at is None]
+    if wish.yes or not fresh:
+        return True
+    if talk.interactive:
+        _tell_rows(talk, fresh)
+    these = "this certificate" if len(fresh) == 1 else f"these {len(fresh)} certificates"
+    return ask.confirm(talk, f"Revoke {these} for good?", option="-y")
+
+
+def _tell_rows(talk: Talk, rows: Sequence[CertificateRow]) -> None:
+    """Name the certificates on stderr, not more of them than a screen holds."""
+    from cipsec._cli import ca_shown
+
+    for row in rows[:_SHOWN]:
+        kind = "" if row.kind == "endpoint" else f"({row.kind})"
+        words = [row.serial[: ca_shown.SHORT_SERIAL], row.subject, row.device or "", kind]
+        talk.say(f"  {safe.text(' '.join(filter(None, words)))}")
+    if len(rows) > _SHOWN:
+        talk.say(f"  … and {len(rows) - _SHOWN} more")
+
+
+def _revoke(db: sqlite3.Connection, wish: _Wish, shown: Choice, now: datetime) -> list[Revoked]:
+    """Revoke all or none; raise LocalState when a person agreed to something else."""
+    from cipsec.ra import revocation
+
+    choice = wish.choice(db, now)  # there may be more by now
+    if not wish.yes and choice.serials != shown.serials:
+        raise LocalState("meanwhile there are others to revoke", hint="run it again")
+    return revocation.revoke_all(
+        db,
+        choice.rows,
+        by=actor.name(),
+        reason=wish.reason,
+        note=wish.note,
+        at=int(now.timestamp()),
+    )
+
+
+def _print(talk: Talk, made: list[Revoked], choice: Choice, wish: _Wish) -> None:
+    from cipsec._cli import ca_shown
+
+    records = [ca_shown.revoked(one, wish.reason) for one in made]
+    if not talk.json:
+        talk.table("revoked", _COLUMNS, map(ca_shown.short, records))
+        return
+    document: dict[str, object] = {"revoked": records}
+    if wish.credential is not None:
+        now = times.now()
+        document["enrolled"] = [ca_shown.certificate(row, now) for row in _enrolled(made, choice)]
+    talk.document(document)
+
+
+def _enrolled(made: list[Revoked], choice: Choice) -> list[CertificateRow]:
+    """Return what the credential enrolled, as it stands now."""
+    changed = {one.row.serial: one.row for one in made}
+    return [changed.get(row.serial, row) for row in choice.enrolled]
+
+
+def _explain(talk: Talk, made: list[Revoked], choice: Choice, wish: _Wish) -> None:
+    """Say what else there is to know, on stderr."""
+    now = times.now()
+    left = [row for row in _enrolled(made, choice) if row.status(now) in _IN_FORCE]
+    if not made:
+        talk.say("cipsec: it has expired: there is nothing to revoke")
+    if left and not wish.with_enrolled:
+        talk.say("cipsec: what was enrolled with it stays in force:")
+        _tell_rows(talk, left)
+        talk.say("cipsec: hint: to revoke that too: --with-enrolled")
+    if wish.dry_run:
+        talk.say("cipsec: nothing was changed")
+    elif any(one.changed for one in made):
+        talk.say(
+            "cipsec: this CA takes what is revoked no more; devices are not told, for want of a CRL"
+        )

@@ -1,0 +1,166 @@
+"""Revoking certificates: found, then row and event in the caller's transaction.
+
+Effective with its commit: evidence looks at the row each time. Telling relying devices (CRL) is
+left to later; whether the holder may get another certificate is the rules' to say.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from cipsec.ca.profile import PROVISIONING
+from cipsec.errors import NotFound, StoreFailed, UsageError
+from cipsec.pki.device import DeviceId
+from cipsec.ra import provisioning
+from cipsec.store import certificates, credentials, events
+from cipsec.store.certificates import CertificateRow
+from cipsec.store.events import Event
+
+# RFC 5280 section 5.3.1, without those that make no sense for an endpoint's certificate.
+REASONS = (
+    "unspecified",
+    "keyCompromise",
+    "affiliationChanged",
+    "superseded",
+    "cessationOfOperation",
+    "privilegeWithdrawn",
+)
+
+_SHORTEST = 8  # hex digits of a serial number; fewer begin too many
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What is to be revoked, and all that the credential it was chosen by ever enrolled."""
+
+    rows: tuple[CertificateRow, ...]
+    enrolled: tuple[CertificateRow, ...] = ()
+
+    @property
+    def serials(self) -> frozenset[str]:
+        """Return the serial numbers of what is to be revoked."""
+        return frozenset(row.serial for row in self.rows)
+
+
+@dataclass(frozen=True, slots=True)
+class Revoked:
+    """A certificate as it stands now; `changed` is False when it was revoked before."""
+
+    row: CertificateRow
+    changed: bool
+
+
+def revoke(
+    db: sqlite3.Connection, row: CertificateRow, *, by: str, reason: str, note: str | None, at: int
+) -> Event | None:
+    """Revoke one certificate and record it; None when it was revoked before.
+
+    A provisioning certificate ends as a credential too.
+    """
+    if not certificates.revoke(db, row.serial, by=by, reason=reason, at=at):
+        return None
+    if row.kind == PROVISIONING:
+        credentials.revoke(db, row.serial, by=by, reason=reason, at=at)
+    event = Event(
+        at=at,
+        event="revoked",
+        actor=by,
+        serial=row.serial,
+        subject=row.subject,
+        device=row.device,
+        rule=row.rule,
+        reason=f"{reason}: {note}" if note else reason,
+    )
+    events.append(db, event)
+    return event
+
+
+def revoke_all(
+    db: sqlite3.Connection,
+    rows: Iterable[CertificateRow],
+    *,
+    by: str,
+    reason: str,
+    note: str | None,
+    at: int,
+) -> list[Revoked]:
+    """Revoke certificates; what was revoked before keeps its time and reason."""
+    done = []
+    for row in rows:
+        changed = revoke(db, row, by=by, reason=reason, note=note, at=at) is not None
+        now = replace(row, revoked_at=at, revoked_by=by, revocation=reason) if changed else row
+        done.append(Revoked(now, changed))
+    return done
+
+
+def reason_named(text: str) -> str:
+    """Return the reason of RFC 5280 section 5.3.1 that is meant, in any case; raise UsageError."""
+    for reason in REASONS:
+        if reason.casefold() == text.casefold():
+            return reason
+    raise UsageError(f"{text!r} is not a reason", hint=f"choose one of {', '.join(REASONS)}")
+
+
+def by_serials(db: sqlite3.Connection, given: Iterable[str]) -> Choice:
+    """Choose certificates by their serial numbers, 8 or more digits; each once.
+
+    Raises NotFound, and UsageError for what is no serial number or begins more than one.
+    """
+    rows = {row.serial: row for row in (_by_prefix(db, text) for text in given)}
+    return Choice(tuple(rows.values()))
+
+
+def _by_prefix(db: sqlite3.Connection, text: str) -> CertificateRow:
+    digits = text.strip().lower().replace(":", "")
+    if len(digits) < _SHORTEST or not set(digits) <= set("0123456789abcdef"):
+        raise UsageError(
+            f"{text!r} is not a serial number",
+            hint=f"give {_SHORTEST} or more of its digits, from: cipsec ca list",
+        )
+    found = certificates.by_serial_prefix(db, digits)
+    if not found:
+        hint = "list them with: cipsec ca list"
+        raise NotFound(f"there is no certificate {digits}", hint=hint)
+    if len(found) > 1:
+        raise UsageError(f"{digits} begins more than one serial number", hint="give more digits")
+    return found[0]
+
+
+def by_device(db: sqlite3.Connection, device: DeviceId, now: datetime) -> Choice:
+    """Choose the certificates of a device that have not expired; raise NotFound for none."""
+    rows = _current(certificates.listed(db, device=str(device)), now)
+    if not rows:
+        hint = f"see what it had: cipsec ca list --device {device}"
+        raise NotFound(f"the device {device} has no certificate in force", hint=hint)
+    return Choice(rows)
+
+
+def by_credential(
+    db: sqlite3.Connection, name: str, now: datetime, *, with_enrolled: bool
+) -> Choice:
+    """Choose the provisioning certificates of a name, and what they enrolled if wanted.
+
+    Of both what has not expired; raises NotFound when there never was one of that name.
+    """
+    found = provisioning.find(db, name)
+    own = _current((_certificate(db, row.serial) for row in found), now)
+    enrolled = tuple(provisioning.enrolled(db, found))
+    return Choice(own + _current(enrolled, now) if with_enrolled else own, enrolled)
+
+
+def _certificate(db: sqlite3.Connection, serial: str) -> CertificateRow:
+    row = certificates.by_serial(db, serial)
+    if row is None:  # both are written in one transaction
+        raise StoreFailed(
+            f"the store is damaged: it lacks the provisioning certificate {serial}",
+            hint="restore the CA folder from a backup",
+        )
+    return row
+
+
+def _current(rows: Iterable[CertificateRow], now: datetime) -> tuple[CertificateRow, ...]:
+    """Return those that have not expired: also what was revoked, to be reported as it stands."""
+    return tuple(row for row in rows if row.status(now) != "expired")
