@@ -19,11 +19,11 @@ from cipsec.errors import NotFound, UsageError
 if TYPE_CHECKING:
     import sqlite3
 
-    from cipsec.ra.queue import Decided
+    from cipsec.ra.queue import Decided, Verdict
     from cipsec.store.database import Database
     from cipsec.store.requests import RequestRow, State
 
-_COLUMNS = ["id", "waits", "subject", "device", "proved", "claimed", "address"]
+_COLUMNS = ["id", "waits", "subject", "device", "proved", "claimed", "address", "replaces"]
 _SHOWN_BEFORE_ASKING = 20
 
 StateName = Annotated[
@@ -45,6 +45,13 @@ Match = Annotated[
 ]
 Expect = Annotated[
     int | None, typer.Option("--expect", metavar="N", min=1, help="How many --match must find.")
+]
+Replace = Annotated[
+    bool,
+    typer.Option("--replace", help="Revoke, with the grant, the certificate that it replaces."),
+]
+Keep = Annotated[
+    bool, typer.Option("--keep", help="Leave the certificate that it replaces in force.")
 ]
 Again = Annotated[bool, typer.Option("--force", "-f", help="Decide again what was decided.")]
 
@@ -98,6 +105,17 @@ class _Wish:
     dry_run: bool
     yes: bool
     again: bool
+    predecessor: bool | None = None
+
+    @property
+    def verdict(self) -> Verdict:
+        """Return it as the decision on each of the requests."""
+        from cipsec.ra.queue import Verdict
+        from cipsec.store.requests import State
+
+        return Verdict(
+            State(self.outcome), actor.name(), self.note, self.predecessor, again=self.again
+        )
 
 
 def approve(
@@ -107,15 +125,22 @@ def approve(
     note: Note = None,
     match: Match = None,
     expect: Expect = None,
+    replace: Replace = False,
+    keep: Keep = False,
     dry_run: DryRun = False,
     yes: Yes = False,
     force: Again = False,
     ca_dir: CaDir = None,
 ) -> int:
     """Approve requests; each device receives its certificate when it asks next."""
-    wish = _Wish("approved", ids or [], match, expect, note or None, dry_run, yes, force)
+    if replace and keep:
+        raise UsageError("--replace and --keep exclude each other")
+    predecessor = replace if replace or keep else None
+    wish = _Wish(
+        "approved", ids or [], match, expect, note or None, dry_run, yes, force, predecessor
+    )
     made = _act(talk, ca_dir, wish)
-    if any(decided.changed for decided in made):
+    if any(decided.changed and decided.outcome == "approved" for decided in made):
         talk.say("cipsec: the certificate is issued when the device asks next")
     return _code(talk, made, {"approved", "granted"})
 
@@ -140,8 +165,10 @@ def reject(
 def _code(talk: Talk, made: list[Decided], wanted: set[str]) -> int:
     """Return the exit code: whether all are as wanted, whoever decided so."""
     others = {decided.outcome for decided in made} - wanted
-    if others - {"granted"}:
+    if others - {"granted", "pending"}:
         talk.say("cipsec: hint: what was decided otherwise before is decided again with -f")
+    if others == {"pending"} and all(decided.changed for decided in made):
+        return exits.PENDING
     return exits.OK if made and not others else exits.NO
 
 
@@ -226,8 +253,9 @@ def _agrees(talk: Talk, rows: list[RequestRow], wish: _Wish) -> bool:
 def _foreseen(db: sqlite3.Connection, ids: list[str], wish: _Wish) -> list[Decided]:
     from cipsec.ra.queue import Decided, settled
 
+    verdict = wish.verdict
     return [
-        settled(row, again=wish.again)
+        settled(row, verdict)
         or Decided(row.id, wish.outcome, changed=False, reason="nothing stands against it")
         for row in _rows(db, ids)
     ]
@@ -235,13 +263,9 @@ def _foreseen(db: sqlite3.Connection, ids: list[str], wish: _Wish) -> list[Decid
 
 def _decided(db: sqlite3.Connection, ids: list[str], wish: _Wish) -> list[Decided]:
     from cipsec.ra import queue
-    from cipsec.store.requests import State
 
-    state, by, now = State(wish.outcome), actor.name(), times.now()
-    return [
-        queue.decide(db, row, state, by=by, now=now, note=wish.note, again=wish.again)
-        for row in _rows(db, ids)
-    ]
+    verdict, now = wish.verdict, times.now()
+    return [queue.decide(db, row, verdict, now) for row in _rows(db, ids)]
 
 
 def _rows(db: sqlite3.Connection, ids: list[str]) -> list[RequestRow]:

@@ -20,7 +20,16 @@ if TYPE_CHECKING:
 
     from cipsec.ca_folder import CaFolder
 
-_LATER = frozenset({"vendor", "serial", "provisioning"})
+# What is to be done next, by model, besides serving.
+_VENDOR, _LISTED = "vendor add FILE --name NAME", "allowlist add VENDOR:SERIAL"
+_USER, _CARD = "user add NAME", "ca provision NAME -o DIR"
+_NEXT = {
+    "vendor": (_VENDOR,),
+    "serial": (_VENDOR, _LISTED),
+    "password": (_USER,),
+    "provisioning": (_CARD,),
+    "combined": (_VENDOR, _LISTED, _USER, _CARD),
+}
 _LONGEST_PASSPHRASE = 1023  # bytes; more is refused by OpenSSL
 _LONGEST_NAME = 64  # ub-common-name, RFC 5280 appendix A.1
 
@@ -40,7 +49,12 @@ Hosts = Annotated[
     ),
 ]
 Policy = Annotated[
-    str, typer.Option("--policy", metavar="MODEL", help="approval, password, or lab.")
+    str,
+    typer.Option(
+        "--policy",
+        metavar="MODEL",
+        help="approval, vendor, serial, password, provisioning, combined, or lab.",
+    ),
 ]
 NoPassphrase = Annotated[
     bool, typer.Option("--no-passphrase", help="Leave the CA's key unencrypted on disk.")
@@ -63,10 +77,11 @@ def init(
     """Make a CA: its key, its certificate, its rules and an empty record."""
     from cipsec import ca_folder, times
     from cipsec.pki import keys
+    from cipsec.ra import templates
 
     title, dn = _names(name, subject)
     _check_hosts(host or [])
-    _check_policy(policy)
+    templates.ca_toml(title, hosts=host or [], policy=policy)  # refused before anybody is asked
     kind = keys.KeyType.parse(key_type)
     place = ca_folder.free_folder(ca_dir).path
     folder = ca_folder.create(
@@ -108,13 +123,6 @@ def _check_hosts(hosts: list[str]) -> None:
         host_name(host)
 
 
-def _check_policy(policy: str) -> None:
-    if policy in _LATER:
-        raise UsageError(
-            f"--policy {policy} comes with a later version", hint="choose approval, password, lab"
-        )
-
-
 def _passphrase(talk: Talk, file: str | None, *, without: bool) -> str | None:
     """Return the passphrase of the new key, None for none; ask twice where a person is there."""
     if without and file is not None:
@@ -150,6 +158,6 @@ def _report(talk: Talk, folder: CaFolder, ca_dir: Path | None, policy: str) -> N
     if policy == "lab":
         talk.warn("this CA grants a certificate to everybody: for a laboratory only")
     where = f" --ca-dir {shlex.quote(str(ca_dir))}" if ca_dir else ""
-    if policy == "password":
-        talk.say(f"cipsec: next: cipsec user add NAME{where}")
+    for command in _NEXT.get(policy, ()):
+        talk.say(f"cipsec: next: cipsec {command}{where}")
     talk.say(f"cipsec: next: cipsec ca serve{where}")

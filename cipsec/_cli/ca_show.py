@@ -28,7 +28,9 @@ Id = Annotated[
     typer.Argument(metavar="[ID]", help="A request's id or a serial number, 8 or more digits."),
 ]
 # Long or for programs only: with --json they are there.
-_NOT_FOR_PEOPLE = frozenset({"csr", "pem", "extensions", "critical", "basic_constraints"})
+_NOT_FOR_PEOPLE = frozenset(
+    {"csr", "pem", "extensions", "critical", "basic_constraints", "predecessors"}
+)
 
 
 def show(talk: Talk, given: Id = None, *, ca_dir: CaDir = None) -> None:
@@ -64,7 +66,7 @@ def _find(db: sqlite3.Connection, digits: str) -> tuple[str, dict[str, object]]:
     issued = certificates.by_serial_prefix(db, digits)
     match asked, issued:
         case [row], []:
-            return "request", _request(row)
+            return "request", request_record(db, row)
         case [], [row]:
             return "certificate", _certificate(row)
         case [], []:
@@ -74,14 +76,16 @@ def _find(db: sqlite3.Connection, digits: str) -> tuple[str, dict[str, object]]:
             raise UsageError(f"{digits} begins more than one id", hint="give more digits")
 
 
-def _request(row: RequestRow) -> dict[str, object]:
+def request_record(db: sqlite3.Connection, row: RequestRow) -> dict[str, object]:
     """Return a request with what its CSR asks for, what was proved and what is only claimed."""
     from cryptography.hazmat.primitives.serialization import Encoding
 
     from cipsec._cli import ca_shown
     from cipsec.pki import csr, keys
+    from cipsec.store import requests
 
     asked = csr.parse(row.csr)
+    before = _predecessors(db, row)
     return {
         **ca_shown.request(row),
         "san": ca_shown.texts(row.sans),
@@ -89,8 +93,39 @@ def _request(row: RequestRow) -> dict[str, object]:
         "key_type": keys.type_name(asked.public_key),
         "decided_at": ca_shown.moment(row.decided_at),
         "decided_by": row.decided_by,
+        "agreed": [approval.by for approval in requests.approvals(db, row.id)],
         "certificate": row.serial,
+        "predecessor": before[0] if before else None,
+        "also_replaces": [
+            f"{old['serial']} {old['device'] or old['subject']}" for old in before[1:]
+        ],
+        "predecessors": before,
         "csr": asked.parsed.public_bytes(Encoding.PEM).decode(),
+    }
+
+
+def _predecessors(db: sqlite3.Connection, row: RequestRow) -> list[dict[str, object]]:
+    """Return the certificates that the request would replace, newest first: old beside new."""
+    from cipsec.store import certificates
+
+    found = (certificates.by_serial(db, serial) for serial in (row.replaces or "").split())
+    return [_predecessor(old) for old in found if old is not None]
+
+
+def _predecessor(old: CertificateRow) -> dict[str, object]:
+    from cryptography import x509
+
+    from cipsec._cli import ca_shown
+    from cipsec.pki import keys
+
+    shown = ca_shown.certificate(old, times.now())
+    key = x509.load_der_x509_certificate(old.der).public_key()
+    kept = ("serial", "subject", "device", "mac", "not_before", "not_after", "status", "reason")
+    return {
+        **{name: shown[name] for name in kept},
+        "proved": old.proved,
+        "issued_at": ca_shown.moment(old.issued_at),
+        "spki_sha256": keys.spki_sha256(key),
     }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 
 from cipsec import safe
 from cipsec.errors import StoreFailed
@@ -12,9 +13,14 @@ from cipsec.store.certificates import CertificateRow
 from cipsec.store.requests import RequestRow
 from cipsec.times import show_duration, show_time
 
+if TYPE_CHECKING:
+    from cipsec.ra.provisioning import Standing
+    from cipsec.ra.revocation import Revoked
+
 SHORT_ID = 12  # hex digits of a request's id: enough to tell thousands apart, and to act on
 SHORT_SERIAL = 16  # 48 bits of time and 16 at random
 _SHORT_TEXT = 120
+_REASON = 400  # a reason that is cut is none: file and line stand at its end
 
 Record = dict[str, object]
 
@@ -36,7 +42,8 @@ def request(row: RequestRow) -> Record:
         "spki_sha256": row.spki_sha256,
         "rule": row.rule,
         "reason": row.reason,
-        "replaces": None,
+        "replaces": newest(row.replaces),
+        "approvals": row.approvals,
         "note": row.note,
     }
 
@@ -52,6 +59,7 @@ def request_line(row: RequestRow, now: datetime) -> Record:
         "proved": brief(row.proved),
         "claimed": brief(row.claimed),
         "address": row.address,
+        "replaces": _replaced(row.replaces),
     }
 
 
@@ -69,6 +77,9 @@ def certificate(row: CertificateRow, now: datetime) -> Record:
         "reason": row.reason,
         "rule": row.rule,
         "sha256": hashlib.sha256(row.der).hexdigest(),
+        "revoked_at": moment(row.revoked_at),
+        "revoked_by": row.revoked_by,
+        "revocation": row.revocation,
     }
 
 
@@ -81,13 +92,74 @@ def certificate_line(row: CertificateRow, now: datetime) -> Record:
         "not_after": moment(row.not_after),
         "status": row.status(now),
         "rule": row.rule,
-        "reason": brief(row.reason),
+        "reason": why(row.reason),
+        "revoked_at": moment(row.revoked_at),
+        "revocation": row.revocation,
     }
+
+
+def credential(standing: Standing) -> Record:
+    """Return a provisioning certificate as `ca credentials` lists it."""
+    row = standing.row
+    return {
+        "name": row.name,
+        "serial": row.serial,
+        "uses": row.uses,
+        "used": standing.used,
+        "not_after": moment(row.not_after),
+        "status": standing.status,
+        "created_at": moment(row.created_at),
+        "created_by": row.created_by,
+        "revoked_at": moment(row.revoked_at),
+        "revoked_by": row.revoked_by,
+        "revocation": row.revocation,
+    }
+
+
+def revoked(done: Revoked, wished: str) -> Record:
+    """Return a certificate as `ca revoke` reports it; `wished` is why it would be revoked."""
+    row = done.row
+    return {
+        "serial": row.serial,
+        "kind": row.kind,
+        "subject": row.subject,
+        "device": row.device,
+        "reason": row.revocation or wished,
+        "revoked_at": moment(row.revoked_at),
+        "revoked_by": row.revoked_by,
+        "changed": done.changed,
+    }
+
+
+def short(record: Record) -> Record:
+    """Return a record as a table has room for it."""
+    return {
+        **record,
+        "serial": str(record["serial"])[:SHORT_SERIAL],
+        "subject": brief(str(record.get("subject", ""))),
+    }
+
+
+def newest(serials: str | None) -> str | None:
+    """Return the first of the serial numbers that the store keeps in one text."""
+    return serials.split()[0] if serials else None
+
+
+def _replaced(serials: str | None) -> str | None:
+    """Return the first serial number, short, and how many more there are."""
+    listed = (serials or "").split()
+    more = f" +{len(listed) - 1}" if len(listed) > 1 else ""
+    return f"{listed[0][:SHORT_SERIAL]}{more}" if listed else None
 
 
 def brief(text: str | None) -> str | None:
     """Return a text from outside, harmless and short enough for a table's cell."""
     return None if text is None else safe.text(text, limit=_SHORT_TEXT)
+
+
+def why(text: str | None) -> str | None:
+    """Return a reason, harmless, and cut only where somebody has made it endless."""
+    return None if text is None else safe.text(text, limit=_REASON)
 
 
 def moment(seconds: int | None) -> str | None:

@@ -31,8 +31,13 @@ COMMANDS = {
     "cert": ("cert", "Show certificates: files, stdin, HOST:PORT."),
     "ca": ("ca", "Run a local CA: set up, serve, approve, list."),
     "policy": ("policy", "Show who may have a certificate; try a request against it."),
+    "allowlist": ("allowlist", "Keep the lists of devices that may have a certificate."),
+    "vendor": ("vendor", "Keep the device vendors whose certificates are believed."),
     "user": ("user", "Keep the users that may enroll with a password."),
-    "demo": ("demo", "Play the whole story on this machine."),
+    "notify": ("notify", "Show the channels that tell people, and try them."),
+    "smartcard": ("smartcard", "Keep the smartcards that hold provisioning certificates."),
+    "demo": ("demo", "Play a way of granting, or the whole story, on this machine."),
+    "doctor": ("doctor", "Look for what is wrong here, or soon will be."),
     "completion": ("completion", "Print the completion script for a shell."),
 }
 _COMPLETE = "_CIPSEC_COMPLETE"  # set by the completion script at each Tab

@@ -21,7 +21,8 @@ from cipsec.errors import LocalState, Malformed, StoreFailed
 from cipsec.est import wire
 from cipsec.est.wire import Request, Response
 from cipsec.pki import csr
-from cipsec.ra.authority import Answer, Granted, Queued, Refused, RegistrationAuthority
+from cipsec.ra.answers import Answer, Granted, Queued, Refused
+from cipsec.ra.authority import RegistrationAuthority
 from cipsec.ra.config import Config
 from cipsec.ra.enrollment import Enrollment, Login
 

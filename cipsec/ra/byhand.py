@@ -5,6 +5,8 @@ Reading the CSR and writing the certificate out are left to the caller.
 
 from __future__ import annotations
 
+import dataclasses
+import hashlib
 import sqlite3
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -15,11 +17,13 @@ from cipsec.errors import LocalState, Rejected
 from cipsec.pki.csr import CertificateRequest
 from cipsec.ra import objections, record
 from cipsec.ra.config import Config
-from cipsec.ra.enrollment import Enrollment, enrollment_id
-from cipsec.ra.evidence import NOTHING, gather
+from cipsec.ra.enrollment import Enrollment
+from cipsec.ra.evidence import gather
 from cipsec.ra.judge import Case
 from cipsec.ra.policy import BY_HAND, Decision, Outcome
-from cipsec.store import certificates, events
+from cipsec.ra.replacement import known
+from cipsec.ra.sources import Sources
+from cipsec.store import certificates, events, held
 from cipsec.store.certificates import CertificateRow
 from cipsec.times import show_time
 
@@ -33,6 +37,7 @@ class Order:
     note: str | None
     validity: timedelta
     config: Config
+    sources: Sources
     now: datetime
 
     @property
@@ -54,16 +59,20 @@ class Order:
             address="",
             bindings=tuple,
         )
-        evidence = gather(self.request, NOTHING, user=None, label="", renewal=False)
+        evidence = gather(
+            enrollment, user=None, rules=self.config.identity, sources=self.sources, now=self.now
+        )
         reason = f"signed by {self.by}" + (f": {self.note}" if self.note else "")
         decision = Decision(Outcome.GRANT, BY_HAND, reason, ())
-        identifier = enrollment_id(self.request, f"{BY_HAND}:{self.by}")
-        return Case(identifier, enrollment, evidence, decision, self.config, self.now)
+        identifier = hashlib.sha256(f"{BY_HAND}:{self.by}\n{evidence.id}".encode()).hexdigest()
+        asked = known(evidence, evidence.identity, None)
+        return Case(dataclasses.replace(evidence, id=identifier), decision, self.config, asked)
 
 
 def check(order: Order, own_names: frozenset[str], end_of_ca: datetime) -> None:
     """Raise Rejected for what no endpoint gets, LocalState when the CA itself has expired."""
     objection = objections.to_request(order.request, own_names)
+    objection = objection or objections.to_evidence(order.case().evidence)
     if objection:
         raise Rejected(objection, hint="make another request: cipsec csr create")
     if end_of_ca <= order.now:
@@ -73,12 +82,16 @@ def check(order: Order, own_names: frozenset[str], end_of_ca: datetime) -> None:
 def sign(order: Order, authority: Authority, own_names: frozenset[str]) -> CertificateRow:
     """Return a certificate that is signed and not yet recorded; raise as `check` does."""
     check(order, own_names, authority.certificate.not_valid_after_utc)
-    issued = authority.issue(order.request, order.profile, now=order.now)
-    return record.certificate_row(order.case(), issued, order.profile.kind)
+    case = order.case()
+    issued = authority.issue(
+        order.request, order.profile, now=order.now, mac=case.evidence.asked.identity.mac
+    )
+    return record.certificate_row(case, issued, approved=True)
 
 
 def keep(db: sqlite3.Connection, order: Order, row: CertificateRow) -> None:
     """Record certificate and event, inside the caller's transaction."""
     certificates.insert(db, row)
+    held.insert(db, row.serial, order.case().known.names)
     event = record.event(order.case(), "granted", row.reason, actor=order.by, serial=row.serial)
     events.append(db, event)

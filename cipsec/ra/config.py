@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,15 +11,19 @@ from pathlib import Path
 from typing import Any
 
 from cipsec import files, times
+from cipsec.current import CurrentFile
 from cipsec.errors import CipsecError, LocalState, Malformed
-from cipsec.pki import names
-from cipsec.ra.policy import Policy, parse_rules
+from cipsec.pki import identity, names
+from cipsec.pki.identity import Rules
+from cipsec.ra.notify.channels import Channel
+from cipsec.ra.notify.config import parse_channels
+from cipsec.ra.policy import Policy
+from cipsec.ra.rules import parse_rules
 
 # RFC 7030 section 3.2.2: a label must not be the name of an operation.
 _OPERATIONS = frozenset(
     {"cacerts", "simpleenroll", "simplereenroll", "fullcmc", "serverkeygen", "csrattrs", "crls"}
 )
-_LOOK_SECONDS = 1.0
 _SHORTEST_RETRY = timedelta(seconds=1)
 _LONGEST_BACKDATE = timedelta(days=3650)  # UTCTime goes back to 1950 and no further
 _LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -28,7 +31,11 @@ _LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 @dataclass(frozen=True, slots=True)
 class ServerConfig:
-    """The table `[server]`: names, labels and manners of the EST server."""
+    """The table `[server]`: names, labels and manners of the EST server.
+
+    `remind` is how long a request waits before people are reminded, `expiring` how long before its
+    end they hear of a certificate that nobody renewed; none for nothing of the kind.
+    """
 
     hosts: tuple[str, ...] = ()
     labels: frozenset[str] = frozenset()
@@ -38,6 +45,8 @@ class ServerConfig:
     check_binding: bool = True
     max_pending: int = 20_000
     max_pending_per_address: int = 1_000
+    remind: timedelta = timedelta(hours=1)
+    expiring: timedelta = timedelta(days=30)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +65,8 @@ class Config:
     server: ServerConfig
     certificate: CertificateConfig
     policy: Policy
+    identity: Rules
+    channels: tuple[Channel, ...]
 
 
 def load(path: Path) -> Config:
@@ -72,23 +83,36 @@ def parse(data: bytes) -> Config:
         tables = tomllib.loads(data.decode("utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise Malformed(f"this is not TOML: {error}") from None
-    _known(tables, {"name", "server", "certificate", "rule"}, "")
+    _known(tables, {"name", "server", "certificate", "rule", "identity", "channel"}, "")
+    rules = tables.get("identity")
+    policy, channels = parse_rules(tables.get("rule")), parse_channels(tables.get("channel"))
+    _check_recipients(policy, frozenset(channel.name for channel in channels))
     return Config(
         name=_text(tables, "name", ""),
         server=_server(_table(tables, "server")),
         certificate=_certificate(_table(tables, "certificate")),
-        policy=parse_rules(tables.get("rule")),
+        policy=policy,
+        identity=identity.DEFAULT if rules is None else identity.parse_rules(rules),
+        channels=channels,
     )
 
 
+def _check_recipients(policy: Policy, channels: frozenset[str]) -> None:
+    for rule in policy.rules:
+        unknown = sorted((rule.notify or frozenset()) - channels)
+        if unknown:
+            raise Malformed(
+                f"the rule {rule.name!r} notifies {unknown[0]!r}, and there is no such channel",
+                hint=f'add [[channel]] with name = "{unknown[0]}", or take it out of the rule',
+            )
+
+
 class ConfigFile:
-    """ca.toml as it is now: read again when it changes, at most once in a second."""
+    """ca.toml as it is now."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._looked_at = -_LOOK_SECONDS
-        self._seen: tuple[int, int, int] | None = None
-        self._current: Config | Malformed | None = None
+        self._file = CurrentFile(path, lambda: load(path))
 
     def current(self) -> Config:
         """Return the configuration in force; raise LocalState while the file is broken.
@@ -96,39 +120,16 @@ class ConfigFile:
         A broken file does not leave yesterday's rules in force: whoever edited it meant to change
         them, perhaps to take a right away.
         """
-        now = time.monotonic()
-        if now - self._looked_at >= _LOOK_SECONDS:
-            self._look()
-            self._looked_at = now
-        match self._current:
-            case Config() as config:
-                return config
-            case Malformed() as error:
-                # Raised anew: one that is raised again and again grows by a traceback each time.
-                raise Malformed(error.message, hint=error.hint)
-        raise LocalState(f"{self._path} cannot be read")
-
-    def _look(self) -> None:
-        try:
-            stat = self._path.stat()
-            seen = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
-        except OSError:
-            self._seen, self._current = None, None
-            return
-        if seen == self._seen:
-            return
-        self._seen = seen
-        try:
-            self._current = load(self._path)
-        except Malformed as error:
-            self._current = error
-        except LocalState:
-            self._seen, self._current = None, None
+        config = self._file()
+        if config is None:
+            raise LocalState(f"{self._path} cannot be read")
+        return config
 
 
 def _server(table: Mapping[str, Any]) -> ServerConfig:
     known = {"hosts", "labels", "retry_after", "tls", "one_line", "challenge_password"}
-    _known(table, known | {"max_pending", "max_pending_per_address"}, "server")
+    known |= {"max_pending", "max_pending_per_address", "remind", "expiring"}
+    _known(table, known, "server")
     default = ServerConfig()
     labels = frozenset(_label(text) for text in _texts(table, "labels"))
     retry_after = _duration(table, "retry_after", default.retry_after)
@@ -145,6 +146,8 @@ def _server(table: Mapping[str, Any]) -> ServerConfig:
         max_pending_per_address=_number(
             table, "max_pending_per_address", default.max_pending_per_address
         ),
+        remind=_duration(table, "remind", default.remind),
+        expiring=_duration(table, "expiring", default.expiring),
     )
 
 
@@ -212,8 +215,13 @@ def _duration(table: Mapping[str, Any], key: str, default: timedelta) -> timedel
         raise Malformed(f"{key}: {error.message}", hint=error.hint) from None
 
 
+def is_label(text: str) -> bool:
+    """Tell whether an EST label can have this name."""
+    return _LABEL.fullmatch(text) is not None and text not in _OPERATIONS
+
+
 def _label(text: str) -> str:
-    if not _LABEL.fullmatch(text) or text in _OPERATIONS:
+    if not is_label(text):
         raise Malformed(f"labels: {text!r} cannot be a label")
     return text
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from cipsec.pki import names
 from cipsec.pki.csr import CertificateRequest
+from cipsec.pki.device import Identity
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +17,18 @@ class Login:
 
     user: str
     password: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class UserProof:
+    """What a right password proves: who, and for how many enrollments it is good, None unlimited.
+
+    `key` is under what these are counted; another password of the same user is another key.
+    """
+
+    name: str
+    uses: int | None
+    key: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,16 +49,21 @@ class Enrollment:
     bindings: Callable[[], tuple[bytes, ...]]
 
 
-def enrollment_id(request: CertificateRequest, applicant: str) -> str:
-    """Return the id, SHA-256 in hex: of key, subject, names, MAC address and `applicant`.
+def enrollment_id(enrollment: Enrollment, applicant: str, identity: Identity) -> str:
+    """Return the id, SHA-256 in hex: of key, subject, names, device, label and `applicant`.
 
     Neither the signature nor the challengePassword is part of it: a device that binds its CSR to
     the TLS connection signs a new one for each poll and keeps its id. A swapped key changes it.
+    `identity` is what the CSR says of its device by the rules in force.
     """
-    digest = hashlib.sha256()
+    request, digest = enrollment.request, hashlib.sha256()
     sans = sorted(names.show_san(name) for name in request.sans)
-    # The MAC address can stand outside the subject, and goes into the certificate.
-    texts = (applicant, str(request.identity.mac), *sans)
+    # The MAC address can stand outside the subject, and goes into the certificate; a device that
+    # the usual rules do not find stands who knows where, and goes into the record.
+    unusual = [] if identity.device == request.identity.device else [str(identity.device)]
+    # Other labels have other rules: what was approved at one is not approved at another.
+    label = [f"label:{enrollment.label}"] if enrollment.label else []
+    texts = (applicant, str(identity.mac), *sans, *unusual, *label)
     for data in (request.spki, request.subject.public_bytes(), *map(str.encode, texts)):
         # Length first, so that no two lists of parts are the same bytes.
         digest.update(len(data).to_bytes(4, "big") + data)

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import sqlite3
 from dataclasses import dataclass
 from datetime import datetime
 
-from cryptography import x509
-
 from cipsec.pki.csr import CertificateRequest
 from cipsec.ra.config import Config
-from cipsec.ra.enrollment import Enrollment
-from cipsec.ra.evidence import OwnAnchor
+from cipsec.ra.enrollment import Enrollment, UserProof
 from cipsec.ra.judge import judge, refusal
 from cipsec.ra.policy import Decision
-from cipsec.store import certificates, requests, users
+from cipsec.ra.sources import Sources
+from cipsec.ra.users import objection, proof
+from cipsec.store import requests, users
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,18 +40,21 @@ class Hypothesis:
 
 @dataclass(frozen=True, slots=True)
 class Foreseen:
-    """The decision, and the request in the queue that it would meet, with its state, if any."""
+    """The decision, and the request in the queue that it would meet, with its state, if any.
+
+    `replaces` are the serial numbers of the certificates that a grant would replace.
+    """
 
     decision: Decision
     request: str | None = None
     state: str | None = None
+    replaces: str | None = None
 
 
-def foresee(
-    db: sqlite3.Connection,
+async def foresee(
     hypothesis: Hypothesis,
     *,
-    ca: x509.Certificate,
+    sources: Sources,
     config: Config,
     own_names: frozenset[str],
     now: datetime,
@@ -61,16 +62,27 @@ def foresee(
     """Return what the server would say; the label and the login come before any rule, as there."""
     if hypothesis.label and hypothesis.label not in config.server.labels:
         return Foreseen(refusal(f"the label {hypothesis.label} is not known here"))
-    if hypothesis.user is not None and users.by_name(db, hypothesis.user) is None:
-        return Foreseen(refusal(f"there is no user {hypothesis.user}: the login is refused"))
-    anchor = OwnAnchor(ca, lambda serial: certificates.by_serial(db, serial))
-    case = judge(
+    user = _user(hypothesis, sources, now)
+    if isinstance(user, str):
+        return Foreseen(refusal(user))
+    case = await judge(
         hypothesis.enrollment(),
-        user=hypothesis.user,
-        config=config,
-        anchor=anchor,
+        user=user,
+        config=lambda: config,
+        sources=sources,
         own_names=own_names,
         now=now,
     )
-    row = requests.by_id(db, case.id)
-    return Foreseen(case.decision, case.id, row.state if row else None)
+    row = sources.database.read(lambda db: requests.by_id(db, case.id))
+    return Foreseen(case.decision, case.id, row.state if row else None, case.replaces)
+
+
+def _user(hypothesis: Hypothesis, sources: Sources, now: datetime) -> UserProof | str | None:
+    """Return what the login would prove, or why it would be refused."""
+    name = hypothesis.user
+    if name is None:
+        return None
+    row = sources.database.read(lambda db: users.by_name(db, name))
+    if row is None:
+        return f"there is no user {name}: the login is refused"
+    return objection(row, hypothesis.label, now) or proof(row)

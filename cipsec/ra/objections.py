@@ -8,24 +8,35 @@ import hmac
 from collections.abc import Callable, Iterable
 
 from cryptography import x509
-from cryptography.x509.oid import ExtendedKeyUsageOID
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from cipsec.ca.profile import kept
 from cipsec.pki.csr import CertificateRequest
 from cipsec.pki.names import show_san
 from cipsec.ra.evidence import Evidence
 
+_MOST_NAMES = 64
 _USAGES = frozenset({ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH})
 
 
 def to_request(request: CertificateRequest, own_names: Iterable[str]) -> str | None:
     """Return why the CSR asks for what no endpoint gets; `own_names` are the EST server's."""
     return (
-        _names_nothing(request)
+        _asks_too_much(request)
+        or _names_nothing(request)
         or _wants_ca(request)
         or _wants_usages(request)
         or _wants_server_name(request, frozenset(own_names))
     )
+
+
+def _asks_too_much(request: CertificateRequest) -> str | None:
+    """Each name is compared with all that are held: a thousand would stop the server."""
+    common = request.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+    for names, kind in ((request.sans, "alternative"), (common, "common")):
+        if len(names) > _MOST_NAMES:
+            return f"the CSR asks for {len(names)} {kind} names, {_MOST_NAMES} are the most"
+    return None
 
 
 def _names_nothing(request: CertificateRequest) -> str | None:
@@ -72,14 +83,18 @@ def _wants_server_name(request: CertificateRequest, own_names: frozenset[str]) -
     return None
 
 
-def to_evidence(request: CertificateRequest, evidence: Evidence) -> str | None:
-    """Return why CSR and TLS client certificate contradict each other, if they do."""
-    shown = evidence.presented
-    if not request.identity.agrees(shown.identity):
-        return f"the CSR names device {request.identity}, the certificate {shown.identity}"
-    if evidence.renewal and evidence.own and not evidence.own.same_names:
+def to_evidence(evidence: Evidence) -> str | None:
+    """Return why CSR and TLS client certificate contradict each other or themselves, if they do."""
+    shown, asked = evidence.presented, evidence.asked
+    if asked.conflict:
+        return f"the CSR {asked.conflict}"
+    if shown.reading.conflict:
+        return f"the client certificate {shown.reading.conflict}"
+    if not asked.identity.agrees(shown.reading.identity):
+        return f"the CSR names device {asked.identity}, the certificate {shown.reading.identity}"
+    if evidence.enrollment.renewal and shown.own and not evidence.same_names:
         # RFC 7030 section 4.2.2; ChangeSubjectName is not offered.
-        return f"a renewal must keep the names of certificate {evidence.own.serial}"
+        return f"a renewal must keep the names of certificate {shown.own}"
     return None
 
 

@@ -1,22 +1,29 @@
-"""The rule table: conditions, rules, decide(); judgement over evidence, no cryptography.
+"""The rule table: rules in order, all conditions must hold, the first rule that applies decides.
 
-A firewall table: rules in order, all conditions of a rule must hold, the first rule that applies
-decides, and when none applies the answer is no.
+A firewall table: when no rule applies the answer is no, and a rule that cannot be judged never
+grants. Conditions are in `conditions`, their notation in `rules`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
-from typing import Protocol
 
-from cipsec.errors import Malformed
+from cipsec.ra.conditions.asked import Anyone, Label, Names
+from cipsec.ra.conditions.held import Condition, Held, Use
+from cipsec.ra.conditions.listed import Serial
+from cipsec.ra.conditions.program import Exec
+from cipsec.ra.conditions.proofs import User, Vendor
 from cipsec.ra.evidence import Evidence
+from cipsec.times import show_time
 
 ALWAYS = "always"  # stands for a rule where no rule was asked
 NONE = "none"  # where no rule applied
 BY_HAND = "by hand"  # where an operator signed
+
+GLOBAL_GRANT = "global grant: "  # how the reasons of such grants begin, and no others
 
 
 class Outcome(StrEnum):
@@ -27,155 +34,121 @@ class Outcome(StrEnum):
     REJECT = "reject"
 
 
-@dataclass(frozen=True, slots=True)
-class Held:
-    """Whether one condition holds for one enrollment, and why, in words for people."""
+class Replacement(StrEnum):
+    """What a granting rule does where a device or slot has a certificate of another key already."""
 
-    condition: str
-    holds: bool
-    why: str
+    ASK = "ask"
+    KEEP = "keep"
+    REVOKE = "revoke"
 
 
 @dataclass(frozen=True, slots=True)
 class Tried:
-    """One rule as it was tried, with each of its conditions."""
+    """One rule as it was tried, with each of its conditions.
+
+    `undecided` when it would apply if what could not be judged held.
+    """
 
     rule: str
     applies: bool
     conditions: tuple[Held, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """What the table says: outcome, the rule that decided, the reason, and every rule tried."""
-
-    outcome: Outcome
-    rule: str
-    reason: str
-    trace: tuple[Tried, ...]
-
-
-class Condition(Protocol):
-    """One thing that must hold; `key` orders conditions by how much they let through."""
-
-    def judge(self, evidence: Evidence) -> Held:
-        """Tell whether it holds, and why."""
-
-    def implies(self, other: Condition) -> bool:
-        """Tell whether whatever meets this condition meets `other` too."""
-
-    def __str__(self) -> str:
-        """Return it in words."""
-
-
-@dataclass(frozen=True, slots=True)
-class Anyone:
-    """Holds for everybody: with `grant`, the global grant."""
-
-    def judge(self, evidence: Evidence) -> Held:  # the protocol's parameter
-        """Hold."""
-        return Held("anyone", holds=True, why="holds for everyone")
-
-    def implies(self, other: Condition) -> bool:
-        """Imply nothing but itself."""
-        return self == other
-
-    def __str__(self) -> str:
-        return "anyone"
-
-
-@dataclass(frozen=True, slots=True)
-class Own:
-    """Holds for the renewal of a certificate of this CA: same subject, same names."""
-
-    def judge(self, evidence: Evidence) -> Held:
-        """Hold when the certificate presented is ours and the CSR asks for the same names."""
-        own = evidence.own
-        if own is None:
-            return Held("own", holds=False, why=evidence.presented.not_own)
-        if not own.same_names:
-            why = f"the CSR's names differ from those of certificate {own.serial}"
-            return Held("own", holds=False, why=why)
-        return Held("own", holds=True, why=f"renews certificate {own.serial} of this CA")
-
-    def implies(self, other: Condition) -> bool:
-        """Imply `anyone` and itself."""
-        return isinstance(other, (Own, Anyone))
-
-    def __str__(self) -> str:
-        return "holds a certificate of this CA and asks for the same names"
-
-
-@dataclass(frozen=True, slots=True)
-class User:
-    """Holds for a login with the right password; with `names` only for these users."""
-
-    names: frozenset[str] = frozenset()
-
-    def judge(self, evidence: Evidence) -> Held:
-        """Hold when the password was right and the user is one of those named."""
-        if evidence.user is None:
-            return Held("user", holds=False, why="no user name and password were given")
-        if self.names and evidence.user not in self.names:
-            # The reason goes to the applicant: the other users' names are not his to know.
-            return Held("user", holds=False, why=f"user {evidence.user} is not one of the rule's")
-        return Held("user", holds=True, why=f"user {evidence.user} gave the right password")
-
-    def implies(self, other: Condition) -> bool:
-        """Imply `anyone`, and the condition for the same or more users."""
-        if isinstance(other, User):
-            return not other.names or (bool(self.names) and self.names <= other.names)
-        return isinstance(other, Anyone)
-
-    def __str__(self) -> str:
-        return f"user {', '.join(sorted(self.names))}" if self.names else "any user with a password"
-
-
-@dataclass(frozen=True, slots=True)
-class Label:
-    """Holds for requests to these EST labels; `""` is the path without one."""
-
-    labels: frozenset[str]
-
-    def judge(self, evidence: Evidence) -> Held:
-        """Hold when the request came to one of the labels."""
-        shown = f"label {evidence.label}" if evidence.label else "no label"
-        holds = evidence.label in self.labels
-        return Held("label", holds=holds, why=f"the request has {shown}")
-
-    def implies(self, other: Condition) -> bool:
-        """Imply `anyone`, and the condition for the same or more labels."""
-        if isinstance(other, Label):
-            return self.labels <= other.labels
-        return isinstance(other, Anyone)
-
-    def __str__(self) -> str:
-        return "label " + ", ".join(sorted(label or "(none)" for label in self.labels))
+    undecided: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A named rule: all of `when` must hold for `then`; `lab` admits that it grants to anyone."""
+    """A named rule: all of `when` must hold for `then`.
+
+    `lab` admits that it grants to anyone, `unproved` that it takes an applicant's word for the
+    device, `until` ends it; `notify` names the channels that hear of what it decides, None for all.
+    `approvals` is how many administrators have to agree.
+    """
 
     name: str
     when: tuple[Condition, ...]
     then: Outcome
     lab: bool = False
+    unproved: bool = False
+    until: datetime | None = None
+    replacement: Replacement | None = None
+    approvals: int = 1
+    notify: frozenset[str] | None = None
 
     @property
     def grants_to_anyone(self) -> bool:
         """Tell whether this is a global grant: nothing that an applicant proves matters."""
-        unproved = all(isinstance(condition, (Anyone, Label)) for condition in self.when)
+        unproved = all(isinstance(condition, (Anyone, Label, Names)) for condition in self.when)
         return self.then is Outcome.GRANT and unproved
 
-    def applies(self, evidence: Evidence) -> Tried:
-        """Judge every condition, so that the explanation is whole."""
-        held = tuple(condition.judge(evidence) for condition in self.when)
-        return Tried(self.name, all(h.holds for h in held), held)
+    @property
+    def takes_claims(self) -> bool:
+        """Tell whether what is only claimed of the device goes into the certificate."""
+        proves = any(isinstance(condition, (Vendor, Serial)) for condition in self.when)
+        return self.unproved or not proves
+
+    def is_over(self, now: datetime) -> bool:
+        """Tell whether its time has ended."""
+        return self.until is not None and now >= self.until
+
+    def apply(self, evidence: Evidence) -> Tried:
+        """Judge every condition, so that the explanation is whole; raise NotYet."""
+        if self.until is not None and self.is_over(evidence.now):
+            over = Held("until", holds=False, why=f"the rule ended at {show_time(self.until)}")
+            return Tried(self.name, applies=False, conditions=(over,))
+        held = tuple(self._judge(evidence))
+        applies = all(h.holds for h in held)
+        undecided = not applies and all(h.holds or self._stops(h) for h in held)
+        return Tried(self.name, applies, held, undecided)
+
+    def _judge(self, evidence: Evidence) -> list[Held]:
+        """Judge in the order written, but programs last and only where their no could matter.
+
+        Not where another condition does not hold; but where one cannot be judged, lest the rule be
+        passed over.
+        """
+        held = {c: c.judge(evidence) for c in self.when if not isinstance(c, Exec)}
+        others = all(h.holds or h.broken for h in held.values())
+        for condition in self.when:
+            if isinstance(condition, Exec):
+                held[condition] = condition.judge(evidence) if others else condition.not_asked()
+        return [held[condition] for condition in self.when]
+
+    def _stops(self, held: Held) -> bool:
+        """Tell whether a condition that could not be judged keeps the table from going on.
+
+        A broken list does. A program without an opinion lets the next rule decide; but where its
+        yes would have rejected, the silence must not grant.
+        """
+        return held.broken and (held.condition != "exec" or self.then is Outcome.REJECT)
 
     def covers(self, other: Rule) -> bool:
-        """Tell whether this rule applies wherever `other` does."""
-        return all(any(theirs.implies(mine) for theirs in other.when) for mine in self.when)
+        """Tell whether this rule, for as long as it is there, applies wherever `other` does."""
+        always = self.until is None
+        return always and all(any(t.implies(mine) for t in other.when) for mine in self.when)
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What the table says: outcome, the rule that decided, the reason, and every rule tried.
+
+    `told` is the reason for the applicant. `applied` is that rule. `uses` is what a grant spends;
+    `slot` the place that an allowlist's entry gives the device a name for; `expected` tells that
+    an entry with an end or a count pre-approves it; `revokes` are the predecessors that a grant
+    revokes. `troubles` is what could not be judged, `undecided` that the rule could not.
+    """
+
+    outcome: Outcome
+    rule: str
+    reason: str
+    trace: tuple[Tried, ...]
+    told: str | None = None
+    applied: Rule | None = None
+    uses: tuple[Use, ...] = ()
+    slot: str | None = None
+    expected: bool = False
+    revokes: tuple[str, ...] = ()
+    troubles: tuple[str, ...] = ()
+    undecided: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,16 +158,26 @@ class Policy:
     rules: tuple[Rule, ...]
 
     def decide(self, evidence: Evidence) -> Decision:
-        """Return the decision of the first rule that applies; none applies: reject."""
+        """Return the decision of the first rule that applies; none applies: reject.
+
+        A rule that would apply if only it could be judged stops the table: the request waits.
+        Raises NotYet while something has to be found out first.
+        """
         tried: list[Tried] = []
         for rule in self.rules:
-            result = rule.applies(evidence)
+            result = rule.apply(evidence)
             tried.append(result)
-            if result.applies:
-                why = ", ".join(h.why for h in result.conditions)
-                return Decision(rule.then, rule.name, why, tuple(tried))
-        reason = f"no rule applies: {_last_why(tried)}"
-        return Decision(Outcome.REJECT, NONE, reason, tuple(tried))
+            if result.applies or result.undecided:
+                return _decision(rule, tried)
+        failed = [h for t in tried for h in t.conditions if not h.holds]
+        return Decision(
+            Outcome.REJECT,
+            NONE,
+            f"no rule applies: {'; '.join(dict.fromkeys(h.why for h in failed))}",
+            tuple(tried),
+            told=f"no rule applies: {'; '.join(dict.fromkeys(h.public for h in failed))}",
+            troubles=tuple(_troubles(tried)),
+        )
 
     def shadowed(self) -> dict[str, str]:
         """Return, by name, the rules that can never decide, with the earlier rule that covers."""
@@ -210,90 +193,53 @@ class Policy:
         """Tell whether a login could make a difference for requests to this label."""
         return any(_may_match(rule, label) for rule in self.rules)
 
+    def global_grants(self, now: datetime) -> list[Rule]:
+        """Return the rules that grant to anyone, and whose time has not ended."""
+        return [rule for rule in self.rules if rule.grants_to_anyone and not rule.is_over(now)]
 
-def _last_why(tried: Sequence[Tried]) -> str:
-    failed = [h.why for t in tried for h in t.conditions if not h.holds]
-    return "; ".join(dict.fromkeys(failed)) or "the table has no rule for it"
+    def named(self, name: str) -> Rule | None:
+        """Return the rule of this name."""
+        return next((rule for rule in self.rules if rule.name == name), None)
+
+
+def _decision(rule: Rule, tried: Sequence[Tried]) -> Decision:
+    conditions = tried[-1].conditions
+    why = ", ".join(h.why for h in conditions if h.broken or tried[-1].applies)
+    outcome = rule.then if tried[-1].applies else Outcome.ASK
+    if outcome is Outcome.GRANT and rule.grants_to_anyone:
+        why = f"{GLOBAL_GRANT}{why}"
+    # Who is asked, and who is refused, is told what was shown in vain: a spent card, an old entry.
+    vain = [] if outcome is Outcome.GRANT else [h for t in tried[:-1] for h in t.conditions]
+    vain = [h for h in vain if h.telling]
+    told = ", ".join(h.public for h in conditions)
+    listed = [h.listed for h in conditions if h.listed is not None]
+    return Decision(
+        outcome,
+        rule.name,
+        _joined(
+            why if tried[-1].applies else f"the rule cannot be judged: {why}", (h.why for h in vain)
+        ),
+        tuple(tried),
+        told=_joined(told, (h.public for h in vain)),
+        applied=rule,
+        uses=tuple(h.use for h in conditions if h.use is not None),
+        slot=next((f"{one.list}:{one.entry.name}" for one in listed if one.entry.name), None),
+        expected=any(one.entry.uses is not None or one.entry.until is not None for one in listed),
+        troubles=tuple(_troubles(tried)),
+        undecided=not tried[-1].applies,
+    )
+
+
+def _joined(reason: str, words: Iterable[str]) -> str:
+    return "; ".join(dict.fromkeys((reason, *words)))
+
+
+def _troubles(tried: Sequence[Tried]) -> list[str]:
+    broken = [h.why for t in tried for h in t.conditions if h.broken]
+    return list(dict.fromkeys(broken))
 
 
 def _may_match(rule: Rule, label: str) -> bool:
     labels = [c for c in rule.when if isinstance(c, Label)]
     wants_user = any(isinstance(c, User) for c in rule.when)
     return wants_user and all(label in c.labels for c in labels)
-
-
-def _true(value: object, make: Callable[[], Condition]) -> Condition:
-    if value is not True:
-        raise Malformed("write true, or leave the condition out")
-    return make()
-
-
-def _strings(value: object) -> frozenset[str]:
-    listed = [value] if isinstance(value, str) else value
-    if not isinstance(listed, list) or not listed or not all(isinstance(x, str) for x in listed):
-        raise Malformed("write a name or a list of names")
-    return frozenset(listed)
-
-
-_RESERVED = frozenset({ALWAYS, NONE, BY_HAND})  # names that decisions without a rule have
-
-_CONDITIONS: dict[str, Callable[[object], Condition]] = {
-    "anyone": lambda value: _true(value, Anyone),
-    "own": lambda value: _true(value, Own),
-    "user": lambda value: User() if value is True else User(_strings(value)),
-    "label": lambda value: Label(_strings(value)),
-}
-
-
-def parse_rules(tables: object) -> Policy:
-    """Read the `[[rule]]` tables of ca.toml; raise Malformed naming the rule."""
-    if not isinstance(tables, list) or not tables:
-        raise Malformed("there is no [[rule]]: nobody could ever be answered")
-    rules = tuple(_rule(number, table) for number, table in enumerate(tables, start=1))
-    seen = [rule.name for rule in rules]
-    twice = next((name for name in seen if seen.count(name) > 1), None)
-    if twice is not None:
-        raise Malformed(f"two rules are named {twice!r}")
-    return Policy(rules)
-
-
-def _rule(number: int, table: object) -> Rule:
-    if not isinstance(table, dict):
-        raise Malformed(f"rule {number} is not a table")
-    name = table.get("name")
-    where = f"rule {number} ({name})" if isinstance(name, str) and name else f"rule {number}"
-    unknown = sorted(set(table) - {"name", "when", "then", "lab"})
-    if unknown:
-        raise Malformed(f"{where}: {unknown[0]!r} is not known")
-    if not isinstance(name, str) or not name.strip():
-        raise Malformed(f"{where} has no name")
-    if name in _RESERVED:
-        raise Malformed(f"{where}: {name!r} cannot be a rule's name")
-    try:
-        then = Outcome(table.get("then", ""))
-    except ValueError:
-        raise Malformed(f'{where}: then must be "grant", "ask" or "reject"') from None
-    lab = table.get("lab", False)
-    if not isinstance(lab, bool):
-        raise Malformed(f"{where}: lab is true or false")
-    rule = Rule(name, _conditions(where, table.get("when")), then, lab)
-    if rule.grants_to_anyone and not rule.lab:
-        raise Malformed(
-            f"{where} grants a certificate to everybody",
-            hint='write then = "ask", or lab = true in a laboratory',
-        )
-    return rule
-
-
-def _conditions(where: str, when: object) -> tuple[Condition, ...]:
-    if not isinstance(when, Mapping) or not when:
-        raise Malformed(f"{where} has no conditions", hint="write when = { anyone = true }")
-    found = []
-    for key, value in when.items():
-        if key not in _CONDITIONS:
-            raise Malformed(f"{where}: the condition {key!r} is not known")
-        try:
-            found.append(_CONDITIONS[key](value))
-        except Malformed as error:
-            raise Malformed(f"{where}: {key}: {error.message}") from None
-    return tuple(found)

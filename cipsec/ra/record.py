@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 from cipsec.ca.authority import Issued
+from cipsec.ca.profile import ENDPOINT
 from cipsec.pki import keys, names
 from cipsec.ra.enrollment import Enrollment
 from cipsec.ra.judge import Case
@@ -15,13 +16,21 @@ from cipsec.store.requests import RequestRow, State
 _LONGEST = 1_000
 
 
-def certificate_row(case: Case, issued: Issued, kind: str) -> CertificateRow:
-    """Return the row of a certificate that was issued for the case."""
-    identity = case.evidence.identity
+def certificate_row(
+    case: Case, issued: Issued, *, renewed: CertificateRow | None = None, approved: bool = False
+) -> CertificateRow:
+    """Return the row of an endpoint's certificate that was issued for the case.
+
+    What a renewal makes goes back to the provisioning certificate that `renewed` goes back to: a
+    lost card takes along whatever came of it. Its device counts as proved where it was, or where a
+    person `approved` what he was shown.
+    """
+    identity, proved, shown = case.identity, case.evidence.proved_identity, case.evidence.presented
+    origin = renewed.credential if renewed else None
     return CertificateRow(
         serial=issued.serial,
         enrollment=case.id,
-        kind=kind,
+        kind=ENDPOINT,
         subject=names.show_name(case.enrollment.request.subject),
         device=str(identity.device) if identity.device else None,
         mac=str(identity.mac) if identity.mac else None,
@@ -32,6 +41,10 @@ def certificate_row(case: Case, issued: Issued, kind: str) -> CertificateRow:
         reason=case.decision.reason,
         proved=case.evidence.proved,
         der=issued.der,
+        user=case.evidence.user.name if case.evidence.user else None,
+        credential=shown.credential.serial if shown.credential else origin,
+        device_proved=int(bool(identity.device) and (approved or bool(proved.device))),
+        mac_proved=int(bool(identity.mac) and (approved or bool(proved.mac))),
     )
 
 
@@ -61,6 +74,8 @@ def request_row(case: Case) -> RequestRow:
         note=None,
         serial=None,
         csr=request.der,
+        replaces=case.replaces,
+        approvals=case.approvals,
     )
 
 
@@ -73,7 +88,7 @@ def event(
     return Event(
         at=case.at,
         event=what,
-        actor=actor or (f"user {user}" if user is not None else "endpoint"),
+        actor=actor or (f"user {user.name}" if user is not None else "endpoint"),
         address=case.enrollment.address or None,
         request=case.id,
         serial=serial,

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from datetime import datetime, timedelta
 
 _LOG = logging.getLogger(__name__)
 
 _INTERVAL = timedelta(minutes=1)
-_MOST = 300  # in one interval: a hundred megabytes a day of nothing but refusals
+# In one interval: a hundred megabytes a day of nothing but refusals; and of one address, lest it
+# hides what others are refused.
+_MOST, _MOST_OF_ONE = 300, 60
 _REMEMBERED = 10_000
 
 
@@ -20,19 +22,27 @@ class Refusals:
         self._last: OrderedDict[int, datetime] = OrderedDict()
         self._since: datetime | None = None
         self._count = 0
+        self._by_address: Counter[str] = Counter()
 
-    def is_news(self, who: str, reason: str, now: datetime) -> bool:
-        """Tell whether to record it: not within a minute of the same, nor beyond 300 a minute."""
+    def is_news(self, who: str, reason: str, now: datetime, *, address: str = "") -> bool:
+        """Tell whether to record it: not within a minute of the same, nor beyond 300 a minute.
+
+        Of them 60 of one address, where one is given.
+        """
         key = hash((who, reason))  # not the texts themselves: an applicant chooses their length
         if _within(self._last.get(key), now):
             return False
         if not _within(self._since, now):
             self._since, self._count = now, 0
+            self._by_address.clear()
+        if address and self._by_address[address] >= _MOST_OF_ONE:
+            return False
         self._count += 1
         if self._count > _MOST:
             if self._count == _MOST + 1:
                 _LOG.error("more than %d refusals in a minute: the rest is not recorded", _MOST)
             return False
+        self._by_address[address] += 1
         self._last[key] = now
         self._last.move_to_end(key)
         if len(self._last) > _REMEMBERED:

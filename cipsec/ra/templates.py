@@ -29,7 +29,8 @@ validity = "730d"
 backdate = "24h"
 
 # Who may have a certificate: the first rule whose conditions all hold decides, and when none
-# does, the answer is no. Conditions: own, user, label, anyone. Outcomes: grant, ask, reject.
+# does, the answer is no. Outcomes: grant, ask, reject. Conditions: own, vendor, serial, user,
+# provisioning, label, names, exec, anyone.
 # Look at the table in words with `cipsec policy show`, try it with `cipsec policy check CSR`.
 """
 
@@ -40,10 +41,31 @@ when = { own = true }
 then = "grant"
 """
 
+_INVENTORY = """
+[[rule]]
+name = "inventory"             # proved by a vendor's certificate and listed: cipsec allowlist add
+when = { vendor = true, serial = "default" }
+then = "grant"
+"""
+
+_VENDOR = """
+[[rule]]
+name = "vendor devices"        # any genuine device of a trusted vendor: cipsec vendor add FILE
+when = { vendor = true }
+then = "grant"
+"""
+
 _LOGIN = """
 [[rule]]
 name = "users"                 # user name and password: cipsec user add NAME
 when = { user = true }
+then = "grant"
+"""
+
+_PROVISIONING = """
+[[rule]]
+name = "commissioning"         # spent on use: cipsec ca provision NAME -o DIR
+when = { provisioning = true }
 then = "grant"
 """
 
@@ -64,17 +86,26 @@ lab = true
 
 _RULES = {
     "approval": (_RENEWAL, _LOGIN, _APPROVAL),
+    "vendor": (_RENEWAL, _VENDOR, _APPROVAL),
+    "serial": (_RENEWAL, _INVENTORY, _APPROVAL),
     "password": (_RENEWAL, _LOGIN),
+    "provisioning": (_RENEWAL, _PROVISIONING, _APPROVAL),
+    "combined": (_RENEWAL, _INVENTORY, _LOGIN, _PROVISIONING, _APPROVAL),
     "lab": (_RENEWAL, _LAB),
 }
+MODELS = tuple(_RULES)
+
+# The list that the rule "inventory" asks, empty: a rule whose list is missing cannot be judged.
+ALLOWLIST = """\
+# Devices that may have a certificate: VENDOR:SERIAL in hexadecimal, or a MAC address.
+device,name,until,uses,note
+"""
 
 
 def ca_toml(name: str, *, hosts: list[str], policy: str) -> str:
     """Return the text of a new ca.toml with the rules of one approval model; raise UsageError."""
     if policy not in _RULES:
-        raise UsageError(
-            f"{policy!r} is not a policy of this version", hint=f"choose {', '.join(_RULES)}"
-        )
+        raise UsageError(f"{policy!r} is not a policy", hint=f"choose {', '.join(MODELS)}")
     if not _is_unicode(name):
         raise UsageError("the CA's name holds bytes that are not UTF-8")
     # A JSON string is a TOML basic string, but for DEL, which JSON leaves bare, and for the

@@ -36,7 +36,7 @@ async def serving(
     writer = Writer(database)
     authority = RegistrationAuthority(
         plan.authority,
-        database,
+        plan.folder.sources(database),
         writer,
         config=config.current,
         own_names=plan.certificate.names,
@@ -52,7 +52,7 @@ async def serving(
         await front.drain(_DRAIN_SECONDS)
         await authority.polls.flush()
     finally:
-        authority.close()
+        await authority.close()
         writer.close()
         database.close()
 

@@ -90,14 +90,14 @@ class Plan:
         port = port_of(sockets)
         address = self.options.listen.address or _first_address(self.options)
         host = f"[{address}]" if ":" in address else address
-        rules = self.folder.configuration().policy.rules
+        policy = self.folder.configuration().policy
         return Ready(
             url=f"https://{host}:{port}/.well-known/est",
             port=port,
             ca_sha256=fingerprint(self.authority.certificate),
             names=tuple(self.hosts()),
             announced=self._announced(),
-            global_grants=tuple(rule.name for rule in rules if rule.grants_to_anyone),
+            global_grants=tuple(rule.name for rule in policy.global_grants(times.now())),
         )
 
     def _announced(self) -> tuple[str, ...]:

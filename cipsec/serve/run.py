@@ -19,8 +19,10 @@ from cipsec.serve.answering import serving
 from cipsec.serve.ending import beside, ending
 from cipsec.serve.listen import bind
 from cipsec.serve.plan import Options, Plan, Ready
-from cipsec.serve.upkeep import announced, keep_certificate
+from cipsec.serve.upkeep import announced, keep_certificate, telling
 from cipsec.store.events import Event
+
+_PATIENCE_SECONDS = 0.5  # who looks whether a server runs holds the lock for an instant
 
 
 def run(
@@ -59,7 +61,7 @@ def run(
 @contextlib.contextmanager
 def _only_one(folder: CaFolder) -> Iterator[None]:
     """Hold the folder's lock: one server uses the key and writes the server's certificate."""
-    lock = filelock.FileLock(folder.lock_file, blocking=False)
+    lock = filelock.FileLock(folder.lock_file, timeout=_PATIENCE_SECONDS)
     try:
         lock.acquire()
     except filelock.Timeout:
@@ -93,6 +95,7 @@ async def _alone(
     async with (
         ending(plan.options.duration) as end,
         serving(plan, sockets, tell),
+        telling(plan),
         announced(plan, plans.port_of(sockets)),
         beside(keep_certificate(plan)),
     ):

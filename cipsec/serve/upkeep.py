@@ -1,4 +1,4 @@
-"""What goes on beside answering, in one process only: announcing and renewing the certificate."""
+"""What goes on beside answering, in one process only: announcing, renewing, telling people."""
 
 from __future__ import annotations
 
@@ -9,7 +9,13 @@ from collections.abc import AsyncIterator
 
 from cipsec.discovery.announce import Announcement
 from cipsec.errors import CipsecError
+from cipsec.ra.config import ConfigFile
+from cipsec.ra.notify import due
+from cipsec.ra.notify.directory import directory
+from cipsec.ra.notify.follow import follow
+from cipsec.serve.ending import beside
 from cipsec.serve.plan import Plan
+from cipsec.store.writer import Writer
 
 _LOG = logging.getLogger(__name__)
 
@@ -25,6 +31,23 @@ async def keep_certificate(plan: Plan) -> None:
                 _LOG.warning("the server's certificate was renewed")
         except CipsecError as error:
             _LOG.error("the server's certificate is not renewed: %s", error.message)
+
+
+@contextlib.asynccontextmanager
+async def telling(plan: Plan) -> AsyncIterator[None]:
+    """Tell people of what happens inside the block, and of what is due."""
+    config = ConfigFile(plan.folder.config_file)
+    database = plan.folder.store()
+    writer = Writer(database)
+    try:
+        async with (
+            beside(follow(database, writer, lambda: directory(config.current()), plan.folder.path)),
+            beside(due.watch(database, writer, lambda: config.current().server)),
+        ):
+            yield
+    finally:
+        writer.close()
+        database.close()
 
 
 @contextlib.asynccontextmanager

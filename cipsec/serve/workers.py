@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from cipsec.serve.answering import serving
 from cipsec.serve.ending import End, beside, ending
 from cipsec.serve.plan import Plan
-from cipsec.serve.upkeep import announced, keep_certificate
+from cipsec.serve.upkeep import announced, keep_certificate, telling
 from cipsec.store.events import Event
 
 _LOG = logging.getLogger(__name__)
@@ -47,6 +47,7 @@ async def parent(plan: Plan, port: int, children: Sequence[int], ready: Callable
     try:
         async with (
             ending(plan.options.duration) as end,
+            telling(plan),
             announced(plan, port),
             beside(keep_certificate(plan)),
             beside(_watch(children, end)),

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from cipsec.ca_folder import CaFolder
-from cipsec.ra.authority import Granted, Queued, Refused
+from cipsec.ra.answers import Granted, Queued, Refused
 from tests.support import ca
 from tests.support.terminal import at_terminal
 

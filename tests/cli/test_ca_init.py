@@ -19,6 +19,9 @@ from cipsec import times
 from cipsec.ca_folder import fingerprint, open_folder
 from cipsec.errors import Locked
 from cipsec.pki import keys
+from cipsec.ra import templates
+from cipsec.ra.allowlist.entries import COLUMNS
+from tests.support import ca
 from tests.support.terminal import at_terminal
 
 from .conftest import Cipsec
@@ -184,20 +187,98 @@ def test_passphrase_too_long(cipsec: Cipsec, tmp_path: Path) -> None:
     assert not (tmp_path / "ca").exists()
 
 
-@pytest.mark.parametrize("policy", ["vendor", "serial", "provisioning"])
-def test_policies_of_later_versions(cipsec: Cipsec, tmp_path: Path, policy: str) -> None:
-    """They are named as such."""
-    argv = ["ca", "init", "--name", "a", "--no-passphrase", "--policy", policy]
-    ran = cipsec(*argv, "--ca-dir", tmp_path / "ca")
-    assert ran.code == 2
-    assert f"--policy {policy} comes with a later version" in ran.err
+_RENEWAL = ("renewal", ["holds a certificate of this CA and asks for the same names"], "grant")
+_VENDOR = ("vendor devices", ["any trusted vendor"], "grant")
+_LISTED = ("inventory", ["any trusted vendor", "device listed in default"], "grant")
+_USERS = ("users", ["any user with a password"], "grant")
+_CARDS = ("commissioning", ["provisioning certificate"], "grant")
+_OTHERS = ("everyone else", ["anyone"], "ask")
+_LAB = ("laboratory", ["anyone"], "grant")
+_ADD_VENDOR, _ADD_DEVICE = "vendor add FILE --name NAME", "allowlist add VENDOR:SERIAL"
+_ADD_USER, _PROVISION = "user add NAME", "ca provision NAME -o DIR"
+
+# What each model promises: its rules in words, and what to do next besides serving.
+_PROMISED: dict[str, tuple[list[tuple[str, list[str], str]], list[str]]] = {
+    "approval": ([_RENEWAL, _USERS, _OTHERS], []),
+    "vendor": ([_RENEWAL, _VENDOR, _OTHERS], [_ADD_VENDOR]),
+    "serial": ([_RENEWAL, _LISTED, _OTHERS], [_ADD_VENDOR, _ADD_DEVICE]),
+    "password": ([_RENEWAL, _USERS], [_ADD_USER]),
+    "provisioning": ([_RENEWAL, _CARDS, _OTHERS], [_PROVISION]),
+    "combined": (
+        [_RENEWAL, _LISTED, _USERS, _CARDS, _OTHERS],
+        [_ADD_VENDOR, _ADD_DEVICE, _ADD_USER, _PROVISION],
+    ),
+    "lab": ([_RENEWAL, _LAB], []),
+}
 
 
-def test_policy_password(cipsec: Cipsec, tmp_path: Path) -> None:
-    """The next thing to do is to add a user."""
-    argv = ["ca", "init", "--name", "a", "--no-passphrase", "--policy", "password"]
-    ran = cipsec(*argv, "--ca-dir", tmp_path / "my ca")
-    assert ran.err.startswith(f"cipsec: next: cipsec user add NAME --ca-dir '{tmp_path}/my ca'\n")
+def test_every_policy_is_tried() -> None:
+    """A model that is added has to say here what it promises; the default is one of them."""
+    assert set(_PROMISED) == set(templates.MODELS)
+
+
+@pytest.mark.parametrize("policy", _PROMISED)
+def test_policy(cipsec: Cipsec, tmp_path: Path, policy: str) -> None:
+    """Its files are there, its rules are those promised, and the hints are commands."""
+    rules, commands = _PROMISED[policy]
+    place = tmp_path / "my ca"
+    argv = ["ca", "init", "--name", "Line 4", "--no-passphrase", "--policy", policy]
+    ran = cipsec(*argv, "--ca-dir", place)
+    assert ran.code == 0
+    assert {path.name for path in place.iterdir()} == _FILES
+    assert (place / "allowlists" / "default.csv").read_text().endswith(f"{','.join(COLUMNS)}\n")
+    assert list((place / "vendors").iterdir()) == []
+    hints = [line for line in ran.err.splitlines() if line.startswith("cipsec: next: ")]
+    where = f"--ca-dir '{tmp_path}/my ca'"
+    assert hints == [f"cipsec: next: cipsec {next_} {where}" for next_ in [*commands, "ca serve"]]
+    shown = cipsec("policy", "show", "--ca-dir", place, "--json").json["rules"]
+    assert [(rule["name"], rule["when"], rule["then"]) for rule in shown] == rules
+    assert {rule["shadowed_by"] for rule in shown} == {None}
+    assert [rule["name"] for rule in shown if rule["lab"]] == ["laboratory"] * (policy == "lab")
+
+
+@pytest.mark.parametrize("policy", _PROMISED)
+def test_nobody_gets_a_certificate_by_default(cipsec: Cipsec, tmp_path: Path, policy: str) -> None:
+    """Who proves nothing waits or is refused, but in a laboratory; a new CA's lists are whole."""
+    folder = ca.make(tmp_path / "ca", policy=policy)
+    request = ca.write_pem(tmp_path / "csr", ca.request())
+    ran = cipsec("policy", "check", request, "--ca-dir", folder.path, "--json")
+    assert ran.code == {"lab": 0, "password": 12}.get(policy, 11)
+    tried = [held for rule in ran.json["decision"]["trace"] for held in rule["conditions"]]
+    assert not any(held["broken"] for held in tried)
+    assert cipsec("allowlist", "check", "--ca-dir", folder.path).code == 0
+    assert cipsec("vendor", "list", "--ca-dir", folder.path).code == 0
+
+
+@pytest.mark.parametrize("policy", _PROMISED)
+def test_hints_name_what_there_is(cipsec: Cipsec, policy: str) -> None:
+    """The commands and options of the hints exist."""
+    for command in _PROMISED[policy][1]:
+        words = command.split()
+        ran = cipsec(*words[:2], "--help")
+        assert ran.code == 0, command
+        for option in (word for word in words if word.startswith("-")):
+            assert option in ran.out, command
+
+
+@pytest.mark.parametrize("policy", ["anarchy", "", "Vendor", "vendor,lab", "\x1b[2K", "\udcff"])
+def test_unknown_policy(cipsec: Cipsec, tmp_path: Path, policy: str) -> None:
+    """Exit 2 and the models there are, before anybody is asked for a passphrase."""
+    argv = ["ca", "init", "--name", "a", "--policy", policy, "--ca-dir", tmp_path / "ca"]
+    ran = cipsec(*argv)
+    assert (ran.code, ran.out) == (2, "")
+    assert "is not a policy" in ran.err
+    assert f"cipsec: hint: choose {', '.join(templates.MODELS)}\n" in ran.err
+    assert "\x1b" not in ran.err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_policies_in_the_help(cipsec: Cipsec) -> None:
+    """`--help` names every model."""
+    shown = cipsec("ca", "init", "--help").out
+    assert all(model in shown for model in templates.MODELS)
+    shown = cipsec("demo", "--help").out
+    assert all(model in shown for model in templates.MODELS)
 
 
 def test_policy_lab(cipsec: Cipsec, tmp_path: Path) -> None:

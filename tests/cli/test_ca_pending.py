@@ -30,6 +30,7 @@ _KEYS = [
     "rule",
     "reason",
     "replaces",
+    "approvals",
     "note",
 ]
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
@@ -73,7 +74,7 @@ def test_pending_rows(on_ca: Cipsec, ca_folder: CaFolder) -> None:
     early = ca.ask(ca_folder, ca.request("CN=early"), now=now - timedelta(hours=3, minutes=5))
     rows = on_ca("ca", "pending").rows
     assert [row[0] for row in rows] == [early[:12], late[:12]]
-    assert rows[0][1:] == ["3h 5m", "CN=early", "-", "nothing", "nothing", "192.0.2.7"]
+    assert rows[0][1:] == ["3h 5m", "CN=early", "-", "nothing", "nothing", "192.0.2.7", "-"]
 
 
 def test_pending_at_a_terminal(ca_folder: CaFolder) -> None:

@@ -1,92 +1,17 @@
-"""`cipsec policy`: the rules in words, and that `check` says what the server says."""
+"""`cipsec policy check`: outcome, reason and trace; and what no rule is asked about."""
 
 from __future__ import annotations
 
-import itertools
-from datetime import UTC, datetime, timedelta
+import json
 from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding
 
-from cipsec import times
 from cipsec.ca_folder import CaFolder
-from cipsec.pki import keys
-from cipsec.pki.csr import CertificateRequest
-from cipsec.ra import users
-from cipsec.ra.authority import Granted, Queued, Refused
-from cipsec.ra.enrollment import Login
-from cipsec.store import users as rows
-from cipsec.store.users import UserRow
 from tests.support import ca
-from tests.support.canned import named
 
 from .conftest import Cipsec
-
-_PASSWORD = "correct horse"
-
-
-def _rules(folder: CaFolder, *tables: str, head: str = "") -> None:
-    """Replace ca.toml by one with these rules."""
-    text = f'name = "Line 4"\n{head}\n' + "\n".join(f"[[rule]]\n{table}" for table in tables)
-    folder.config_file.write_text(text)
-
-
-def _user(folder: CaFolder, name: str) -> None:
-    database = folder.store()
-    row = UserRow(name, users.hash_password(_PASSWORD), created_at=0, changed_at=0)
-    database.write(lambda db: rows.insert(db, row))
-    database.close()
-
-
-def test_show(on_ca: Cipsec) -> None:
-    """The rules of a new CA, one line each, in order."""
-    ran = on_ca("policy", "show")
-    assert ran.code == 0
-    assert ran.out == (
-        "renewal\tholds a certificate of this CA and asks for the same names\tgrant\t-\n"
-        "users\tany user with a password\tgrant\t-\n"
-        "everyone else\tanyone\task\t-\n"
-    )
-    assert ran.err == "cipsec: where no rule applies the answer is: reject\n"
-
-
-def test_show_json(on_ca: Cipsec, ca_folder: CaFolder) -> None:
-    """Every key of the contract; a rule that an earlier one covers names it."""
-    _rules(
-        ca_folder,
-        'name = "known"\nwhen = { user = ["bob", "alice"], label = "line-3" }\nthen = "grant"',
-        'name = "all"\nwhen = { anyone = true }\nthen = "grant"\nlab = true',
-        'name = "late"\nwhen = { user = true }\nthen = "reject"',
-    )
-    ran = on_ca("policy", "show", "--json")
-    assert ran.json == {
-        "rules": [
-            {
-                "name": "known",
-                "when": ["user alice, bob", "label line-3"],
-                "then": "grant",
-                "shadowed_by": None,
-                "lab": False,
-            },
-            {
-                "name": "all",
-                "when": ["anyone"],
-                "then": "grant",
-                "shadowed_by": None,
-                "lab": True,
-            },
-            {
-                "name": "late",
-                "when": ["any user with a password"],
-                "then": "reject",
-                "shadowed_by": "all",
-                "lab": False,
-            },
-        ]
-    }
-    assert ran.err == "cipsec: warning: the rule late never decides: all does before it\n"
+from .policies import rules
 
 
 @pytest.mark.parametrize(
@@ -94,10 +19,10 @@ def test_show_json(on_ca: Cipsec, ca_folder: CaFolder) -> None:
     [
         ("name = ", "ca.toml: this is not TOML"),
         ('name = "a"', "ca.toml: there is no [[rule]]"),
-        ('[[rule]]\nname = "a"\nthen = "ask"', "ca.toml: rule 1 (a) has no conditions"),
+        ('[[rule]]\nname = "a"\nthen = "ask"', "ca.toml: rule 1 (a): there are no conditions"),
         (
             '[[rule]]\nname = "a"\nwhen = { anyone = true }\nthen = "grant"',
-            "ca.toml: rule 1 (a) grants a certificate to everybody",
+            "ca.toml: rule 1 (a): it grants a certificate to everybody",
         ),
         ("\x00\x1b[2K", "ca.toml: this is not TOML"),
     ],
@@ -114,6 +39,11 @@ def test_broken(on_ca: Cipsec, ca_folder: CaFolder, tmp_path: Path, text: str, p
     assert on_ca("policy", "show", "--json").json["error"]["kind"] == "malformed"
 
 
+def _tried(rule: str, condition: str, why: str, *, holds: bool = False) -> dict[str, object]:
+    held = {"condition": condition, "holds": holds, "broken": False, "why": why}
+    return {"rule": rule, "applies": holds, "undecided": False, "conditions": [held]}
+
+
 def test_check_asks(on_ca: Cipsec, ca_folder: CaFolder, tmp_path: Path) -> None:
     """Exit 11, the whole trace, and nothing changes; a request that waits is recognised."""
     asked = ca.request()
@@ -126,36 +56,14 @@ def test_check_asks(on_ca: Cipsec, ca_folder: CaFolder, tmp_path: Path) -> None:
         "outcome": "ask",
         "rule": "everyone else",
         "reason": "holds for everyone",
+        "told": None,
         "trace": [
-            {
-                "rule": "renewal",
-                "applies": False,
-                "conditions": [
-                    {
-                        "condition": "own",
-                        "holds": False,
-                        "why": "no client certificate was presented",
-                    }
-                ],
-            },
-            {
-                "rule": "users",
-                "applies": False,
-                "conditions": [
-                    {
-                        "condition": "user",
-                        "holds": False,
-                        "why": "no user name and password were given",
-                    }
-                ],
-            },
-            {
-                "rule": "everyone else",
-                "applies": True,
-                "conditions": [{"condition": "anyone", "holds": True, "why": "holds for everyone"}],
-            },
+            _tried("renewal", "own", "no client certificate was presented"),
+            _tried("users", "user", "no user name and password were given"),
+            _tried("everyone else", "anyone", "holds for everyone", holds=True),
         ],
         "state": None,
+        "replaces": None,
     }
     assert on_ca("ca", "log").out == ""
     assert ca.ask(ca_folder, asked) == identifier
@@ -175,91 +83,6 @@ def test_check_in_words(on_ca: Cipsec, tmp_path: Path) -> None:
         "         users: user does not hold: no user name and password were given\n"
         "         everyone else: anyone holds: holds for everyone\n"
     )
-
-
-def _self_signed(name: str) -> bytes:
-    key = keys.generate(keys.KeyType.EC_P256)
-    start = datetime(2020, 1, 1, tzinfo=UTC)
-    return (
-        x509.CertificateBuilder()
-        .subject_name(named(name))
-        .issuer_name(named(name))
-        .public_key(key.public_key())
-        .serial_number(7)
-        .not_valid_before(start)
-        .not_valid_after(start + timedelta(days=36500))
-        .sign(key, keys.signing_hash(key))
-        .public_bytes(Encoding.DER)
-    )
-
-
-def _issued(on_ca: Cipsec, folder: CaFolder, asked: CertificateRequest, days_ago: int) -> bytes:
-    now = times.now() - timedelta(days=days_ago)
-    on_ca("ca", "approve", ca.ask(folder, asked, now=now))
-    return ca.receive(folder, asked, now=now)
-
-
-_TABLES = {
-    "as made": None,
-    "labels": (
-        'name = "line"\nwhen = { label = "line-3", user = "alice" }\nthen = "grant"',
-        'name = "rest"\nwhen = { label = "", own = true }\nthen = "ask"',
-    ),
-}
-_REQUESTS = {
-    "plain": ca.request("CN=Drive 7"),
-    "same names": ca.request("CN=Old"),
-    "server's name": ca.request("CN=Drive 7", sans=["dns:est.plant"]),
-    "bound": ca.request("CN=Drive 7", challenge=b"AAAA"),
-}
-
-
-@pytest.mark.parametrize("table", _TABLES)
-def test_check_says_what_the_server_says(on_ca: Cipsec, ca_folder: CaFolder, table: str) -> None:
-    """For requests, certificates, users and labels in every combination, in word and exit code."""
-    _user(ca_folder, "alice")
-    work = ca_folder.path.parent
-    chains = {
-        "none": b"",
-        "self-signed": _self_signed("Drive 7"),
-        "own": _issued(on_ca, ca_folder, ca.request("CN=Old"), 0),
-        "expired": _issued(on_ca, ca_folder, ca.request("CN=Gone"), 900),
-    }
-    head = '[server]\nlabels = ["line-3"]\nhosts = ["est.plant"]'
-    tables = _TABLES[table] or (
-        'name = "renewal"\nwhen = { own = true }\nthen = "grant"',
-        'name = "users"\nwhen = { user = true }\nthen = "grant"',
-        'name = "else"\nwhen = { anyone = true }\nthen = "ask"',
-    )
-    _rules(ca_folder, *tables, head=head)
-    for chain, der in chains.items():
-        (work / chain).write_bytes(der)
-    for name, chain, user, label, renewal in itertools.product(
-        _REQUESTS, chains, (None, "alice"), ("", "line-3"), (False, True)
-    ):
-        asked = _REQUESTS[name]
-        argv = ["policy", "check", ca.write_pem(work / "csr", asked), "--json"]
-        argv += ["--cert", work / chain] * bool(chains[chain])
-        argv += ["--user", user] * bool(user) + ["--label", label] * bool(label)
-        ran = on_ca(*argv, *["--renewal"] * renewal)
-        answer = ca.enroll(
-            ca_folder,
-            asked,
-            chain=[chains[chain]] if chains[chain] else [],
-            login=Login(user, _PASSWORD) if user else None,
-            label=label,
-            renewal=renewal,
-        )
-        decision = ran.json["decision"]
-        match answer:
-            case Granted():
-                assert (ran.code, decision["outcome"]) == (0, "grant")
-            case Queued(id=identifier):
-                assert (ran.code, decision["outcome"]) == (11, "ask")
-                assert decision["request"] == identifier
-            case Refused(reason=reason):
-                assert (ran.code, decision["outcome"]) == (12, "reject")
-                assert decision["reason"] == reason
 
 
 @pytest.mark.parametrize(
@@ -289,3 +112,142 @@ def test_check_needs_files(on_ca: Cipsec, tmp_path: Path) -> None:
     assert on_ca("policy", "check", request, "--cert", request).code == 6
     assert on_ca("policy", "check", "-", "--cert", "-").code == 2
     assert on_ca("policy", "check").code == 2
+
+
+@pytest.mark.parametrize(
+    ("verb", "state"),
+    [
+        (None, "pending"),
+        ("approve", "approved, it gets its certificate when it asks next"),
+        ("reject", "rejected, it is refused"),
+    ],
+)
+def test_check_known_request(
+    on_ca: Cipsec, ca_folder: CaFolder, tmp_path: Path, verb: str | None, state: str
+) -> None:
+    """The rules still ask; what an administrator decided before is said, and what follows."""
+    asked = ca.request()
+    request, identifier = ca.write_pem(tmp_path / "csr", asked), ca.ask(ca_folder, asked)
+    if verb:
+        assert on_ca("ca", verb, identifier).code == 0
+    ran = on_ca("policy", "check", request)
+    assert ran.code == 11
+    assert ran.err == f"cipsec: this request is known here and {state}: {identifier}\n"
+    shown = on_ca("policy", "check", request, "--json").json["decision"]["state"]
+    assert shown == state.partition(",")[0]
+
+
+def test_check_granted_request(on_ca: Cipsec, ca_folder: CaFolder, tmp_path: Path) -> None:
+    """Who was approved and has received gets the same again, as the server does it."""
+    asked = ca.request()
+    on_ca("ca", "approve", ca.ask(ca_folder, asked))
+    der = ca.receive(ca_folder, asked)
+    ran = on_ca("policy", "check", ca.write_pem(tmp_path / "csr", asked))
+    assert ran.code == 11
+    assert "granted, it gets the same certificate again until that is due for renewal" in ran.err
+    assert ca.receive(ca_folder, asked) == der
+
+
+def test_check_replacement(on_ca: Cipsec, ca_folder: CaFolder, tmp_path: Path) -> None:
+    """A known device with another key: the certificate it would replace, whatever the rule does."""
+    asked = ca.request()
+    on_ca("ca", "approve", ca.ask(ca_folder, asked))
+    ca.receive(ca_folder, asked)
+    [serial] = [row["serial"] for row in on_ca("ca", "list", "--json").json["certificates"]]
+    request = ca.write_pem(tmp_path / "csr", ca.request())
+    who = f"certificate {serial} of 0001:6040C8F2"
+    lab = 'name = "lab"\nwhen = { anyone = true }\nthen = "grant"\nlab = true'
+    given = "global grant: holds for everyone"
+    for table, code, reason in (
+        ('name = "all"\nwhen = { anyone = true }\nthen = "ask"', 11, "holds for everyone"),
+        (lab, 0, given),
+        (f'{lab}\nreplacement = "keep"', 0, given),
+        (
+            f'{lab}\nreplacement = "revoke"',
+            11,
+            f"{given}; but {who}, with another key, is in force",
+        ),
+        (f'{lab}\nreplacement = "ask"', 11, f"{given}; but {who}, with another key, is in force"),
+        ('name = "no"\nwhen = { anyone = true }\nthen = "reject"', 12, "holds for everyone"),
+    ):
+        rules(ca_folder, table)
+        ran = on_ca("policy", "check", request)
+        assert ran.code == code
+        assert f"reason {reason}" in " ".join(ran.out.split())
+        assert (f"replaces  {serial}\n" in ran.out) is (code != 12)
+        decision = on_ca("policy", "check", request, "--json").json["decision"]
+        assert decision["replaces"] == (None if code == 12 else serial)
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        (None, "allowlists/line-3.csv: there is no such list"),
+        ("", "allowlists/line-3.csv:1: the list is empty: not even a header is there"),
+        ("device\n0001:1\n", "allowlists/line-3.csv:2: 0001:1 is to be written 0001:00000001"),
+        ("device\n\x1b[2K\n", "allowlists/line-3.csv:2: '\\x1b[2K' is neither VENDOR:SERIAL"),
+    ],
+)
+def test_check_undecided(
+    on_ca: Cipsec, ca_folder: CaFolder, tmp_path: Path, text: str | None, why: str
+) -> None:
+    """A list that cannot be used stops the table there: exit 11, with file and line."""
+    rules(
+        ca_folder,
+        'name = "listed"\nwhen = { serial = "line-3" }\nunproved = true\nthen = "reject"',
+        'name = "lab"\nwhen = { anyone = true }\nthen = "grant"\nlab = true',
+    )
+    if text is not None:
+        (ca_folder.path / "allowlists" / "line-3.csv").write_text(text)
+    request = ca.write_pem(tmp_path / "csr", ca.request())
+    ran = on_ca("policy", "check", request)
+    assert ran.code == 11
+    assert f"reason   the rule cannot be judged: {why}" in ran.out
+    assert f"tried    listed: serial cannot be judged: {why}" in ran.out
+    assert "lab" not in ran.out
+    assert "\x1b" not in ran.out
+    [tried] = on_ca("policy", "check", request, "--json").json["decision"]["trace"]
+    assert (tried["rule"], tried["applies"], tried["undecided"]) == ("listed", False, True)
+    assert [(held["holds"], held["broken"]) for held in tried["conditions"]] == [(False, True)]
+
+
+def test_check_asks_programs(on_ca: Cipsec, ca_folder: CaFolder, tmp_path: Path) -> None:
+    """A program is asked, once, with what the server would tell it; or it is not, and why."""
+    script = tmp_path / "asked"
+    script.write_text('#!/bin/sh\ncat >> "$1"\necho "said so"; exit "$2"\n')
+    script.chmod(0o755)
+    request, told = ca.write_pem(tmp_path / "csr", ca.request()), tmp_path / "told"
+
+    def check(when: str, status: int) -> tuple[int, str]:
+        command = f'exec = ["{script}", "{told}", "{status}"]'
+        rules(ca_folder, f'name = "a"\nwhen = {{ {command}{when} }}\nthen = "grant"')
+        ran = on_ca("policy", "check", request, "--json")
+        [tried] = ran.json["decision"]["trace"]
+        return ran.code, str(tried["conditions"][0]["why"])
+
+    assert check("", 0) == (0, f"{script} agrees: said so")
+    asked = json.loads(told.read_bytes())
+    assert (asked["device"], asked["proved"]) == ("0001:6040C8F2", "nothing")
+    assert check("", 1) == (12, f"{script} does not agree: said so")
+    assert check("", 3) == (12, f"{script} has no opinion: it ended with exit status 3: said so")
+    assert told.read_bytes().count(b"\n") == 3
+    assert check(", vendor = true", 0) == (12, f"{script} was not asked")
+    assert told.read_bytes().count(b"\n") == 3
+
+
+def test_check_what_is_told(on_ca: Cipsec, ca_folder: CaFolder, tmp_path: Path) -> None:
+    """Who is refused is told less than who runs the CA: not which file says so, and where."""
+    rules(ca_folder, 'name = "a"\nwhen = { serial = "x" }\nunproved = true\nthen = "grant"')
+    text = "device,until\n0001:6040C8F2,2020-01-01\n"
+    (ca_folder.path / "allowlists" / "x.csv").write_text(text)
+    request = ca.write_pem(tmp_path / "csr", ca.request())
+    ran = on_ca("policy", "check", request)
+    assert ran.code == 12
+    assert (
+        "reason   no rule applies: 0001:6040C8F2 was listed at x.csv:2 until 2020-01-01" in ran.out
+    )
+    [told] = [line for line in ran.out.splitlines() if line.startswith("told")]
+    assert "device 0001:6040C8F2" in told
+    assert "csv" not in told
+    shown = on_ca("policy", "check", request, "--json").json["decision"]
+    assert told.split(maxsplit=1)[1] == shown["told"]

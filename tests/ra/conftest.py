@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import est
+from tests.support import est, vendor
 from tests.support.est import Server
+
+from .replacing import DEVICE, GENUINE, LISTED, SECOND
 
 
 @pytest.fixture
@@ -22,4 +24,28 @@ def server(tmp_path: Path) -> Iterator[Server]:
 def lab(tmp_path: Path) -> Iterator[Server]:
     """A server that grants to everybody."""
     with est.serving(tmp_path, est.LAB) as server:
+        yield server
+
+
+@pytest.fixture
+def plant(tmp_path: Path) -> Iterator[Server]:
+    """A server that grants to the devices on its list, at their word."""
+    with est.serving(tmp_path, est.RENEWAL + LISTED + est.ASK) as server:
+        server.allow("line", f"{DEVICE},,,,")
+        server.tick = SECOND
+        yield server
+
+
+@pytest.fixture(scope="module")
+def acme() -> vendor.Pki:
+    """A vendor."""
+    return vendor.make()
+
+
+@pytest.fixture
+def proving(tmp_path: Path, acme: vendor.Pki) -> Iterator[Server]:
+    """A server that grants to the devices of the vendor, who prove which one they are."""
+    with est.serving(tmp_path, est.RENEWAL + GENUINE + est.ASK) as server:
+        vendor.install(server.folder.path / "vendors", "acme", acme.root)
+        server.tick = SECOND
         yield server

@@ -27,6 +27,8 @@ from tests.support.est import NOW, PASSWORD, Server, post
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
 
 
+PC = "CN=engineering-pc"  # a password proves no device
+
 # Asked and decided.
 
 
@@ -219,12 +221,12 @@ def test_a_user_whom_no_rule_knows(server: Server) -> None:
     for name in ("anna", "berta"):
         server.add_user(name)
     server.text = est.USERS.replace("user = true", 'user = "berta"')
-    response = server.enroll(ca.request(), login=("anna", PASSWORD))
+    response = server.enroll(ca.request(PC), login=("anna", PASSWORD))
     assert response.status == 403
     assert est.header(response, "WWW-Authenticate") is None
     assert "berta" not in est.reason(response)
-    assert server.enroll(ca.request()).status == 401
-    assert server.enroll(ca.request(), login=("berta", PASSWORD)).status == 200
+    assert server.enroll(ca.request(PC)).status == 401
+    assert server.enroll(ca.request(PC), login=("berta", PASSWORD)).status == 200
 
 
 def test_without_rules_for_users_there_is_no_challenge(server: Server) -> None:

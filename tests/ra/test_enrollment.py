@@ -10,14 +10,28 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from cipsec.pki import csr, keys
 from cipsec.pki.csr import CertificateRequest
-from cipsec.pki.device import Mac
+from cipsec.pki.device import DeviceId, Identity, Mac
 from cipsec.pki.names import parse_subject
-from cipsec.ra.enrollment import Enrollment, Login, enrollment_id
+from cipsec.ra import enrollment as ra_enrollment
+from cipsec.ra.enrollment import Enrollment, Login
 from tests.support import ca
+from tests.support.evidence import enrollment
 
 KEY = keys.generate(keys.KeyType.EC_P256)
 SUBJECT = "CN=Drive 7,O=Plant"
 NAMES = ("dns:drive-7", "ip:192.0.2.7")
+
+
+def enrollment_id(
+    asked: CertificateRequest,
+    applicant: str,
+    *,
+    label: str = "",
+    identity: Identity | None = None,
+) -> str:
+    """Return the id; `identity` is what rules of its own in ca.toml read, if there are any."""
+    sent = enrollment(asked, label=label)
+    return ra_enrollment.enrollment_id(sent, applicant, identity or asked.identity)
 
 
 def with_mac(mac: str | None) -> CertificateRequest:
@@ -47,7 +61,7 @@ def test_the_order_of_alternative_names_does_not_matter() -> None:
 
 
 def test_everything_that_was_shown_changes_the_id() -> None:
-    """Key, subject, alternative names, MAC address, who was authenticated: each by itself."""
+    """Key, subject, names, MAC address, who was authenticated, label: each by itself."""
     base = ca.request(SUBJECT, sans=NAMES, key=KEY)
     others = [
         ca.request(SUBJECT, sans=NAMES),
@@ -61,7 +75,8 @@ def test_everything_that_was_shown_changes_the_id() -> None:
     ]
     ids = {enrollment_id(asked, "no user") for asked in [base, *others]}
     ids |= {enrollment_id(base, who) for who in ("user:anna", "user:berta", "")}
-    assert len(ids) == 1 + len(others) + 3
+    ids |= {enrollment_id(base, "no user", label=label) for label in ("line-3", "line-4")}
+    assert len(ids) == 1 + len(others) + 3 + 2
     macs = {enrollment_id(with_mac(m), "x") for m in (None, "00:00:bc:00:00:01", "0000bc000002")}
     assert len(macs) == 3
 
@@ -93,12 +108,45 @@ def test_no_applicant_can_pose_as_names() -> None:
     assert enrollment_id(plain, "xNonedns:") != enrollment_id(named, "x")
 
 
+def test_a_device_that_only_special_rules_find_is_part_of_the_id() -> None:
+    """It goes into the record; what the usual rules find stands in the subject anyway."""
+    asked = ca.request(SUBJECT, key=KEY)
+    devices = (None, DeviceId(1, 7), DeviceId(1, 8))
+    ids = {enrollment_id(asked, "x", identity=Identity(device)) for device in devices}
+    assert len(ids) == 3
+    named = ca.request("CN=a,serialNumber=0001:00000007", key=KEY)
+    usual = enrollment_id(named, "x", identity=Identity(DeviceId(1, 7)))
+    assert usual == enrollment_id(named, "x")
+
+
+def test_no_label_can_pose_as_a_name() -> None:
+    """What was approved at one label is not approved for that text as a device's number."""
+    asked = ca.request(SUBJECT, key=KEY)
+    named = ca.request(SUBJECT, sans=["dns:x"], key=KEY)
+    ids = {
+        enrollment_id(asked, "x", label="dns:x"),
+        enrollment_id(named, "x"),
+        enrollment_id(asked, "x", label="x"),
+        enrollment_id(asked, "x", identity=Identity(DeviceId(1, 7))),
+        enrollment_id(asked, "x", label="0001:00000007"),
+    }
+    assert len(ids) == 5
+
+
 def test_secrets_are_not_shown() -> None:
     """Neither password nor challengePassword is in what ends up in a log or a traceback."""
     asked = ca.request(challenge=b"c2VjcmV0LWJpbmRpbmc=")
     login = Login("anna", "secret-password")
-    enrollment = Enrollment(asked, (), login, "", False, "192.0.2.7", tuple)
-    for shown in (repr(enrollment), str(enrollment), f"{login}"):
+    sent = Enrollment(
+        request=asked,
+        chain=(),
+        login=login,
+        label="",
+        renewal=False,
+        address="192.0.2.7",
+        bindings=tuple,
+    )
+    for shown in (repr(sent), str(sent), f"{login}"):
         assert "secret" not in shown
         assert "c2VjcmV0" not in shown.replace("\\", "")
     assert "anna" in repr(login)

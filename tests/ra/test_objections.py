@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import functools
 import ipaddress
+from collections.abc import Iterator
 
 import pytest
 from cryptography import x509
@@ -16,13 +18,23 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from cipsec.pki import csr, keys
 from cipsec.pki.csr import CertificateRequest
 from cipsec.pki.device import DeviceId, Identity, Mac
+from cipsec.pki.identity import NOTHING, Reading, parse_rules
 from cipsec.pki.names import parse_subject
 from cipsec.ra import objections
-from cipsec.ra.evidence import Evidence, OwnCertificate, Presented
-from tests.support import ca
+from cipsec.ra.evidence import Evidence
+from cipsec.ra.presented import Presented
+from tests.support import ca, est, evidence, vendor
+from tests.support.est import Server
 
 OWN = ("dns:plant.local", "dns:est", "ip:192.0.2.1", "ip:2001:db8::1")
 SERVER, CLIENT = ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A CA with a record."""
+    with est.serving(tmp_path_factory.mktemp("objections")) as server:
+        yield server
 
 
 @functools.cache
@@ -77,6 +89,7 @@ def common_name(text: str, kind: _ASN1Type = _ASN1Type.UTF8String) -> Certificat
             subject=x509.Name([]),
             critical=True,
         ),
+        named(*(x509.DNSName(f"drive-{number}") for number in range(64))),
         common_name("plant local"),
         common_name("Drive *7*"),
         common_name("192.0.2.10"),
@@ -137,6 +150,18 @@ def test_what_endpoints_ask_for(asked: CertificateRequest) -> None:
             "the CSR asks for this server's own name, CN=plant.local",
         ),
         (common_name("plant.local\0.evil"), "the CSR asks for this server's own name, CN=plant"),
+        (
+            named(*(x509.DNSName(f"drive-{number}") for number in range(65))),
+            "the CSR asks for 65 alternative names, 64 are the most",
+        ),
+        (
+            named(*(x509.UniformResourceIdentifier(f"urn:{number}") for number in range(400))),
+            "the CSR asks for 400 alternative names, 64 are the most",
+        ),
+        (
+            asking(subject=parse_subject(",".join(f"CN=drive-{number}" for number in range(65)))),
+            "the CSR asks for 65 common names, 64 are the most",
+        ),
         (common_name("*.local"), "the CSR asks for the wildcard CN=*.local"),
         (
             asking(subject=parse_subject("CN=plant.local,CN=Drive 7")),
@@ -155,6 +180,20 @@ DEVICE, OTHER = DeviceId(1, 7), DeviceId(1, 8)
 MAC, OTHER_MAC = Mac.parse("00:00:bc:12:34:56"), Mac.parse("00:00:bc:12:34:57")
 
 
+def presenting(
+    server: Server,
+    asked: CertificateRequest,
+    *,
+    reading: Reading = NOTHING,
+    own: str | None = None,
+    renewal: bool = False,
+) -> Evidence:
+    """Return evidence of somebody with a certificate that says this of its device."""
+    shown = Presented("a certificate", "not own", "no vendor's", "no card", None, reading, own=own)
+    found = evidence.about(server, asked, renewal=renewal)
+    return dataclasses.replace(found, presented=shown)
+
+
 @pytest.mark.parametrize(
     ("subject", "shown", "agrees"),
     [
@@ -169,25 +208,59 @@ MAC, OTHER_MAC = Mac.parse("00:00:bc:12:34:56"), Mac.parse("00:00:bc:12:34:57")
     ],
 )
 def test_certificate_and_csr_speak_of_one_device(
-    subject: str, shown: Identity, agrees: bool
+    subject: str, shown: Identity, agrees: bool, server: Server
 ) -> None:
     """Where both name a device it is the same one, or the request is refused and says which."""
     request = ca.request(subject, key=key())
-    presented = Presented("a certificate", "not own", identity=shown)
-    found = Evidence(None, None, presented, request.identity, "", renewal=False)
-    objection = objections.to_evidence(request, found)
+    found = presenting(server, request, reading=Reading(shown))
+    objection = objections.to_evidence(found)
     expected = f"the CSR names device {request.identity}, the certificate {shown}"
     assert objection == (None if agrees else expected)
 
 
+TWO_DEVICES = "CN=0001:00000008,serialNumber=0001:00000007"
+
+
+def test_what_contradicts_itself_is_refused(server: Server) -> None:
+    """A CSR or a certificate that names two devices names none that anybody could rely on."""
+    asked = ca.request(TWO_DEVICES, key=key())
+    objection = objections.to_evidence(evidence.about(server, asked))
+    assert objection == (
+        "the CSR names 0001:00000007 in subject:serialNumber (rule canonical-serialnumber)"
+        " and 0001:00000008 in subject:CN (rule canonical-cn)"
+    )
+    shown = vendor.issue(TWO_DEVICES)
+    objection = objections.to_evidence(
+        evidence.about(server, ca.request("CN=a", key=key()), chain=[shown.der])
+    )
+    assert objection
+    assert objection.startswith("the client certificate names 0001:00000007 in ")
+
+
+def test_the_rules_in_force_say_what_a_csr_names(server: Server) -> None:
+    """Where ca.toml reads a device elsewhere, that one has to agree with the certificate's."""
+    rules = parse_rules(
+        [{"name": "ou", "selector": "subject:OU", "pattern": "(?P<serial>[0-9]+)", "base": "dec",
+          "vendor": "0001"}]
+    )  # fmt: skip
+    asked = ca.request("CN=a,OU=9", key=key())
+    shown = vendor.issue("CN=b,OU=8")
+    found = evidence.about(server, asked, chain=[shown.der], rules=rules)
+    assert objections.to_evidence(found) == (
+        "the CSR names device 0001:00000009, the certificate 0001:00000008"
+    )
+    assert objections.to_evidence(evidence.about(server, asked, chain=[shown.der])) is None
+
+
 @pytest.mark.parametrize("renewal", [True, False])
 @pytest.mark.parametrize("same", [True, False, None])
-def test_a_renewal_keeps_its_names(same: bool | None, renewal: bool) -> None:
+def test_a_renewal_keeps_its_names(same: bool | None, renewal: bool, server: Server) -> None:
     """At /simplereenroll with a certificate of this CA other names are refused; else they wait."""
-    own = None if same is None else OwnCertificate("01a2", same_names=same)
-    shown = Presented("a certificate", "not own")
-    found = Evidence(own, None, shown, Identity(), "", renewal=renewal)
-    objection = objections.to_evidence(ca.request(key=key()), found)
+    own = None if same is None else "01a2"
+    found = dataclasses.replace(
+        presenting(server, ca.request(key=key()), renewal=renewal, own=own), same_names=bool(same)
+    )
+    objection = objections.to_evidence(found)
     refused = renewal and same is False
     assert objection == ("a renewal must keep the names of certificate 01a2" if refused else None)
 

@@ -46,8 +46,8 @@ def test_two_workers_issue_one_certificate(text: str, server: Server) -> None:
     """Processes that share the store do not grant twice what was asked for once."""
     server.text = text
     other = Server(server.folder, text)
-    for _ in range(5):
-        asked = ca.request()
+    for number in range(1, 6):
+        asked = ca.request(f"CN=Drive {number},serialNumber=0001:{number:08X}")
         if text == est.ASK:
             server.decide(est.identifier(server.enroll(asked)), State.APPROVED)
 
@@ -89,7 +89,7 @@ def test_the_queue_survives_a_restart(server: Server) -> None:
     """Requests, approvals given while no server runs, and certificates: all in the file."""
     first, second, third = (ca.request() for _ in range(3))
     ids = [est.identifier(server.enroll(asked)) for asked in (first, second, third)]
-    server.ra.close()
+    est.run(server.ra.close())
     server.writer.close()
     server.decide(ids[0], State.APPROVED)
     server.decide(ids[1], State.REJECTED, note="no")

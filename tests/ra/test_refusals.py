@@ -43,6 +43,20 @@ def test_a_stranger_cannot_fill_the_disk(caplog: pytest.LogCaptureFixture) -> No
     assert said == ["more than 300 refusals in a minute: the rest is not recorded"] * 3
 
 
+def test_one_address_does_not_hide_the_others() -> None:
+    """Sixty of one a minute; and who is refused nothing new takes nobody's place."""
+    refusals = Refusals()
+    for minute in range(2):
+        now = NOW + timedelta(minutes=minute)
+        ask = [refusals.is_news(f"{minute} {n}", "x", now, address="192.0.2.66") for n in range(90)]
+        assert ask == [True] * 60 + [False] * 30
+        others = [
+            refusals.is_news(f"{minute} o{n}", "x", now, address=f"198.51.100.{n}")
+            for n in range(250)
+        ]
+        assert others == [True] * 240 + [False] * 10
+
+
 def test_memory_is_bounded() -> None:
     """Neither the number nor the length of what strangers send is kept."""
     refusals = Refusals()

@@ -1,221 +1,128 @@
-"""Every kind of applicant, and what the same rules say to each: status, rule and reason."""
+"""Every way of granting × every credential × every way in: outcome, rule and reason of each."""
 
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import timedelta
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.serialization import Encoding
-from cryptography.x509.name import _ASN1Type
-from cryptography.x509.oid import NameOID
 
-from cipsec.ca import profile
-from cipsec.ca.authority import Authority, self_signed
-from cipsec.pki import keys
+from cipsec.est.wire import Response
 from cipsec.pki.csr import CertificateRequest
 from cipsec.pki.names import show_serial
+from cipsec.ra import templates
+from cipsec.store.events import Event
 from tests.support import ca, est
-from tests.support.est import NOW, PASSWORD, Server
 
-RULES = (
-    '[server]\nlabels = ["wait"]\n'
-    + est.RENEWAL
-    + est.USERS
-    + '[[rule]]\nname = "commissioning"\nwhen = { label = "wait", anyone = true }\nthen = "ask"\n'
+from .table import plant
+from .table.credentials import CREDENTIALS, Shown, subject
+from .table.expected import NAMES, OUTCOMES, OWN, SAYS, Cell, Expected, Oracle
+from .table.models import LABEL, MODELS, TEMPLATES
+from .table.plant import MINUTES, Plant
+
+WAYS_IN = {"enroll": (False, ""), "re-enroll": (True, ""), "labelled": (False, LABEL)}
+APPLICANTS = list(itertools.product(CREDENTIALS, WAYS_IN, NAMES))
+STATUS = {"G": 200, "A": 202, "R": 202, "N": 403, "X": 403, "L": 401}
+EVENTS = {"G": "granted", "A": "pending", "R": "replacement"}
+
+
+def test_every_model_is_in_the_table() -> None:
+    """What `ca init` offers has its rules here, and each model says what each credential gets."""
+    assert set(TEMPLATES) == set(templates.MODELS)
+    assert set(OUTCOMES) == set(itertools.product(MODELS, CREDENTIALS))
+    assert set(SAYS) == set(CREDENTIALS)
+
+
+@pytest.fixture(scope="module", params=MODELS)
+def here(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[str, Plant]]:
+    """One model's name and its plant, for all its cells."""
+    with plant.running(tmp_path_factory.mktemp("table"), MODELS[request.param]) as running:
+        yield request.param, running
+
+
+@pytest.mark.parametrize(
+    ("number", "credential", "way", "names"),
+    [(number, *applicant) for number, applicant in enumerate(APPLICANTS)],
+    ids=["-".join(applicant) for applicant in APPLICANTS],
 )
-
-
-def named(number: int, device: str, kind: _ASN1Type = _ASN1Type.UTF8String) -> x509.Name:
-    """Return the subject of a drive."""
-    return x509.Name(
-        [
-            x509.NameAttribute(NameOID.COMMON_NAME, f"Drive {number}", kind),
-            x509.NameAttribute(NameOID.SERIAL_NUMBER, device),
-        ]
-    )
-
-
-MINE = named(7, "0001:6040C8F2")
-CSR_NAMES = {
-    "same": MINE,
-    "PrintableString": named(7, "0001:6040C8F2", _ASN1Type.PrintableString),
-    "changed": named(8, "0001:6040C8F2"),
-    "other device": named(7, "0001:00000009"),
-}
-
-
-@dataclass(frozen=True)
-class Shown:
-    """A client certificate, and what is said of it where rule "renewal" does not hold.
-
-    `serial` is set where it proves something; `device` tells whether it names one.
-    """
-
-    chain: tuple[bytes, ...]
-    not_own: str
-    serial: str | None = None
-    device: bool = True
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server with one user."""
-    with est.serving(tmp_path_factory.mktemp("table"), RULES) as server:
-        server.add_user("anna")
-        yield server
-
-
-def der(certificate: x509.Certificate) -> bytes:
-    """Return a certificate's DER."""
-    return certificate.public_bytes(Encoding.DER)
-
-
-def foreign(issuer: x509.Name, key: keys.PrivateKey, extensions: x509.Extensions | None) -> bytes:
-    """Return a certificate with the drive's names, signed by whoever says to be the issuer."""
-    return der(
-        x509.CertificateBuilder(
-            subject_name=MINE,
-            issuer_name=issuer,
-            public_key=key.public_key(),
-            serial_number=x509.random_serial_number(),
-            not_valid_before=NOW - timedelta(days=1),
-            not_valid_after=NOW + timedelta(days=365),
-            extensions=list(extensions) if extensions else [],
-        ).sign(key, hashes.SHA256())
-    )
-
-
-@pytest.fixture(scope="module")
-def certificates(server: Server) -> dict[str, Shown]:
-    """Every kind of client certificate."""
-    asked, key = ca.request(MINE), keys.generate(keys.KeyType.EC_P256)
-    own = server.record(asked)
-    expired = server.record(asked, validity=timedelta(days=1), issued=timedelta(minutes=30))
-    lost = server.record(asked, known=False)
-    servers = server.record(asked, kind=profile.SERVER)
-    root = server.authority.certificate
-    unknown = self_signed(x509.Name([]), key, now=NOW, validity=timedelta(days=9))
-    other = Authority(unknown, key).issue(
-        asked, profile.endpoint(timedelta(days=8), timedelta()), now=NOW
-    )
-
-    def said(certificate: x509.Certificate, why: str) -> str:
-        return f"certificate {show_serial(certificate.serial_number)} {why}"
-
-    server.now = NOW + timedelta(days=1)  # the expired one has just expired
-    return {
-        "none": Shown((), "no client certificate was presented", device=False),
-        "self-signed": Shown((foreign(MINE, key, None),), "the client certificate is self-signed"),
-        "unknown CA": Shown((other.der,), "the client certificate is issued by an unknown CA"),
-        "own": Shown((der(own), der(root)), "", show_serial(own.serial_number)),
-        "own, expired": Shown((der(expired),), said(expired, "is expired")),
-        "own, not on record": Shown((der(lost),), said(lost, "is not in this CA's record")),
-        "own, the server's": Shown((der(servers),), said(servers, "is not an endpoint's")),
-        "garbage": Shown((b"garbage",), "the client certificate cannot be read", device=False),
-        "look-alike CA": Shown(
-            (foreign(root.subject, key, own.extensions),),
-            "the client certificate is issued by an unknown CA",
-        ),
-    }
-
-
-KINDS = [
-    "none",
-    "self-signed",
-    "unknown CA",
-    "own",
-    "own, expired",
-    "own, not on record",
-    "own, the server's",
-    "garbage",
-    "look-alike CA",
-]
-CELLS = [
-    cell
-    for cell in itertools.product(
-        KINDS,
-        ["none", "right", "wrong"],
-        ["simpleenroll", "simplereenroll"],
-        CSR_NAMES,
-        ["", "wait"],
-    )
-    # A wrong password ends it before anything else is looked at; a hash takes its time.
-    if cell[1] != "wrong" or cell[3:] == ("same", "")
-]
-
-
-def expected(
-    shown: Shown, login: str, operation: str, names: str, label: str
-) -> tuple[int, str | None, str]:
-    """Return status, rule and reason, in the order in which the questions are asked."""
-    if login == "wrong":
-        return 401, None, "the user name or the password is wrong"
-    if names == "other device" and shown.device:
-        what = "the CSR names device 0001:00000009, the certificate 0001:6040C8F2"
-        return 403, "always", what
-    other_names = names in ("changed", "other device")
-    if shown.serial and other_names and operation == "simplereenroll":
-        return 403, "always", f"a renewal must keep the names of certificate {shown.serial}"
-    if shown.serial and not other_names:
-        return 200, "renewal", f"renews certificate {shown.serial} of this CA"
-    if login == "right":
-        return 200, "users", "user anna gave the right password"
-    if label == "wait":
-        return 202, "commissioning", "the request has label wait, holds for everyone"
-    not_own = shown.not_own
-    if shown.serial:
-        not_own = f"the CSR's names differ from those of certificate {shown.serial}"
-    why = f"{not_own}; no user name and password were given; the request has no label"
-    return 401, "none", f"no rule applies: {why}"
-
-
-@pytest.mark.parametrize(("kind", "login", "operation", "names", "label"), CELLS)
-def test_cell(  # noqa: PLR0917  # one parameter for each dimension
-    kind: str,
-    login: str,
-    operation: str,
-    names: str,
-    label: str,
-    server: Server,
-    certificates: dict[str, Shown],
-    request: pytest.FixtureRequest,
-) -> None:
-    """One cell: the status, the text that the applicant reads, the event that is recorded."""
-    shown = certificates[kind]
-    status, rule, why = expected(shown, login, operation, names, label)
-    before = len(server.events())
-    asked: CertificateRequest = ca.request(CSR_NAMES[names])
-    response = server.enroll(
+def test_cell(here: tuple[str, Plant], number: int, credential: str, way: str, names: str) -> None:
+    """One cell: what the applicant is answered, what is recorded of it, and what he got."""
+    model, there = here
+    there.server.now += MINUTES  # else a refusal like an earlier one would be no news
+    cell = Cell(model, credential, names, *WAYS_IN[way])
+    shown = CREDENTIALS[credential](there, number)
+    oracle = Oracle(cell, MODELS[model], shown, number)
+    wanted = oracle.expected()
+    letters = OUTCOMES[model, credential]
+    if not (cell.renewal and credential in OWN and names == "pc"):  # a renewal keeps the names
+        assert wanted.outcome == letters[NAMES.index(names)]
+    asked = ca.request(f"CN=PC {number}" if oracle.asked is None else subject(oracle.asked))
+    before = len(there.server.events())
+    response = there.server.enroll(
         asked,
-        login={"none": None, "right": ("anna", PASSWORD), "wrong": ("anna", "wrong")}[login],
+        login=shown.login,
         chain=shown.chain,
-        label=label,
-        renewal=operation == "simplereenroll",
-        address=request.node.name,  # so that no cell waits for another's wrong password
+        label=cell.label,
+        renewal=cell.renewal,
+        address=shown.address,
     )
-    assert response.status == status
-    assert (est.header(response, "WWW-Authenticate") is not None) is (status == 401)
+    check_answer(response, wanted, could_log_in=MODELS[model].logins and shown.login is None)
+    [event] = there.server.events(before)
+    check_event(event, wanted, shown)
+    if wanted.outcome == "G":
+        check_grant(there, response, event, asked, oracle)
+    if wanted.outcome in "AR":
+        check_request(there, response, event, oracle)
+
+
+def check_answer(response: Response, wanted: Expected, *, could_log_in: bool) -> None:
+    """The status, whether a login could help, and the words for the applicant."""
+    status = 401 if wanted.outcome == "N" and could_log_in else STATUS[wanted.outcome]
+    assert response.status == status, (response.body, wanted)
+    challenge = 'Basic realm="EST"' if status == 401 else None
+    assert est.header(response, "WWW-Authenticate") == challenge
     if status in (401, 403):
-        assert est.reason(response) == why
-    [event] = server.events(before)
-    outcome = {200: "granted", 202: "pending"}.get(status, "refused")
-    assert (event.event, event.rule, event.reason) == (outcome, rule, why)
-    assert (event.serial is not None) is (status == 200)
-    if status == 200:
-        certificate = est.certificate(response)
-        assert certificate.public_key() == asked.public_key
-        assert certificate.subject.public_bytes() == CSR_NAMES[names].public_bytes()
-        assert event.serial == show_serial(certificate.serial_number)
-        [row] = [row for row in server.certificates() if row.serial == event.serial]
-        assert (row.proved, row.rule, row.reason) == (proofs(shown, login), rule, why)
+        assert est.reason(response) == wanted.reason
+    if status == 202:
+        waits = r"request ([0-9a-f]{64}) waits for approval; ask again after (\d+) s"
+        found = re.fullmatch(waits, est.reason(response))
+        assert found
+        assert found[2] == est.header(response, "Retry-After")
 
 
-def proofs(shown: Shown, login: str) -> str:
-    """Return what was proved."""
-    own = [f"certificate {shown.serial} of this CA"] if shown.serial else []
-    return ", ".join(own + (["user anna"] if login == "right" else [])) or "nothing"
+def check_event(event: Event, wanted: Expected, shown: Shown) -> None:
+    """What is recorded: the outcome, and the reason that everybody else is told."""
+    reason = wanted.reason
+    if wanted.outcome == "R":
+        reason += f"; would replace certificate {shown.serial}"
+    found = (event.event, event.rule, event.reason, event.address)
+    assert found == (EVENTS.get(wanted.outcome, "refused"), wanted.rule, reason, shown.address)
+    assert (event.serial is not None) is (wanted.outcome == "G")
+
+
+def check_grant(
+    there: Plant, response: Response, event: Event, asked: CertificateRequest, oracle: Oracle
+) -> None:
+    """The certificate is for the key and the names asked for, and on record with its reason."""
+    certificate = est.certificate(response)
+    assert certificate.public_key() == asked.public_key
+    assert certificate.subject.public_bytes() == asked.subject.public_bytes()
+    assert event.serial == show_serial(certificate.serial_number)
+    row = there.row(event.serial)
+    wanted = oracle.expected()
+    assert (row.rule, row.reason, row.proved) == (wanted.rule, wanted.reason, oracle.proofs())
+    assert (row.device, row.der) == (oracle.named, plant.der(certificate))
+
+
+def check_request(there: Plant, response: Response, event: Event, oracle: Oracle) -> None:
+    """Who decides is shown what is proved and what is not, and what would be replaced."""
+    row = there.request(est.identifier(response))
+    wanted = oracle.expected()
+    assert event.request == row.id
+    assert (row.state, row.rule, row.reason) == ("pending", wanted.rule, wanted.reason)
+    shown = (oracle.named, oracle.proofs(), oracle.claims())
+    assert (row.device, row.proved, row.claimed) == shown
+    assert row.replaces == (oracle.shown.serial if wanted.outcome == "R" else None)

@@ -15,7 +15,8 @@ from cipsec import ca_folder, times
 from cipsec.ca_folder import CaFolder
 from cipsec.pki import csr, keys, names
 from cipsec.pki.csr import CertificateRequest
-from cipsec.ra.authority import Answer, Granted, Queued, RegistrationAuthority
+from cipsec.ra.answers import Answer, Granted, Queued
+from cipsec.ra.authority import RegistrationAuthority
 from cipsec.ra.enrollment import Enrollment, Login
 from cipsec.serve.certificate import own_names
 from cipsec.store.writer import Writer
@@ -101,7 +102,7 @@ async def _enroll(folder: CaFolder, enrollment: Enrollment, now: datetime | None
     writer = Writer(database)
     authority = RegistrationAuthority(
         folder.authority(None),
-        database,
+        folder.sources(database),
         writer,
         config=folder.configuration,
         own_names=lambda: own_names(folder),
@@ -112,7 +113,7 @@ async def _enroll(folder: CaFolder, enrollment: Enrollment, now: datetime | None
         await authority.polls.flush()
         return answer
     finally:
-        authority.close()
+        await authority.close()
         writer.close()
         database.close()
 

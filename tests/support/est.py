@@ -6,6 +6,7 @@ import asyncio
 import base64
 import contextlib
 import dataclasses
+import sqlite3
 from collections.abc import Coroutine, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,8 +20,10 @@ from cipsec.ca_folder import CaFolder
 from cipsec.est import wire
 from cipsec.est.server import EstServer
 from cipsec.est.wire import Peer, Request, Response
+from cipsec.pki import identity, keys
 from cipsec.pki.csr import CertificateRequest
-from cipsec.ra import config, queue
+from cipsec.pki.names import show_serial
+from cipsec.ra import config, provisioning, queue, revocation
 from cipsec.ra.authority import RegistrationAuthority
 from cipsec.ra.users import hash_password
 from cipsec.store import certificates, events, requests, users
@@ -48,25 +51,32 @@ def run(coroutine: Coroutine[Any, Any, T]) -> T:
 class Server:
     """One process's objects on a CA folder; a second one on the same folder is a restart.
 
-    `text` is what ca.toml says; `now` what the clock does.
+    `text` is what ca.toml says; `now` what the clock does, which goes on by `tick` with each look:
+    serial numbers are ordered in time, by milliseconds.
     """
 
     def __init__(self, folder: CaFolder, text: str, *, now: datetime = NOW) -> None:
         self.folder = folder
         self.text = text
         self.now = now
+        self.tick = timedelta()
         self.authority = folder.authority(None)
         self.database = folder.store()
         self.writer = Writer(self.database)
+        self.sources = folder.sources(self.database)
         self.ra = RegistrationAuthority(
             self.authority,
-            self.database,
+            self.sources,
             self.writer,
             config=self.config,
             own_names=lambda: frozenset({"dns:plant.local", "ip:192.0.2.1"}),
-            clock=lambda: self.now,
+            clock=self._clock,
         )
         self.est = EstServer(self.ra, [self.authority.certificate], self.config)
+
+    def _clock(self) -> datetime:
+        self.now += self.tick
+        return self.now
 
     def config(self) -> config.Config:
         """Return what `text` says."""
@@ -74,7 +84,7 @@ class Server:
 
     def close(self) -> None:
         """End the threads and close the store."""
-        self.ra.close()
+        run(self.ra.close())
         self.writer.close()
         self.database.close()
 
@@ -106,18 +116,56 @@ class Server:
 
     # What an administrator does, as another process would.
 
-    def decide(self, identifier: str, state: State, *, note: str | None = None) -> queue.Decided:
+    def decide(
+        self,
+        identifier: str,
+        state: State,
+        *,
+        note: str | None = None,
+        by: str = "anna",
+        predecessor: bool | None = None,
+        again: bool = False,
+    ) -> queue.Decided:
         """Approve or reject a request."""
+        verdict = queue.Verdict(state, by, note, predecessor, again)
         return self.database.write(
-            lambda db: queue.decide(
-                db, queue.find(db, identifier), state, by="anna", now=self.now, note=note
-            )
+            lambda db: queue.decide(db, queue.find(db, identifier), verdict, self.now)
         )
 
-    def add_user(self, name: str, password: str = PASSWORD) -> None:
+    def add_user(self, name: str, password: str = PASSWORD, *, uses: int | None = None) -> None:
         """Add a user who may log in."""
-        row = users.UserRow(name, hash_password(password), 0, 0)
+        row = users.UserRow(name, hash_password(password), 0, 0, uses=uses)
         assert self.database.write(lambda db: users.insert(db, row))
+
+    def card(self, name: str = "card-1", *, uses: int = 1, days: int = 7) -> tuple[bytes, ...]:
+        """Make a provisioning certificate; return the chain that a TLS client presents."""
+        day = timedelta(days=1)
+        order = provisioning.Order(name, uses, days * day, day, "anna", None, self.now)
+        asked = provisioning.request_for(name, keys.generate(keys.KeyType.EC_P256))
+        issuer = self.folder.provisioning_authority(None, self.now)
+        row = provisioning.sign(order, asked, issuer)
+        self.database.write(lambda db: provisioning.keep(db, order, row))
+        return (row.der,)
+
+    def allow(self, name: str, *lines: str) -> Path:
+        """Write an allowlist, whole."""
+        path = self.folder.path / "allowlists" / f"{name}.csv"
+        path.write_text("\n".join(["device,name,until,uses,note", *lines, ""]))
+        return path
+
+    def revoke(self, certificate: x509.Certificate | bytes) -> None:
+        """Revoke a certificate, given itself or in DER."""
+        if isinstance(certificate, bytes):
+            certificate = x509.load_der_x509_certificate(certificate)
+        serial = show_serial(certificate.serial_number)
+        at = int(self.now.timestamp())
+
+        def work(db: sqlite3.Connection) -> None:
+            row = certificates.by_serial(db, serial)
+            assert row
+            assert revocation.revoke(db, row, by="anna", reason="keyCompromise", note=None, at=at)
+
+        self.database.write(work)
 
     # What is in the record.
 
@@ -141,17 +189,23 @@ class Server:
         validity: timedelta = timedelta(days=730),
         issued: timedelta = timedelta(),
         known: bool = True,
+        proved: bool = True,
     ) -> x509.Certificate:
-        """Return a certificate of this CA, issued that long before now; on record if `known`."""
+        """Return a certificate of this CA, issued that long before now; on record if `known`.
+
+        `proved` tells that the device it names was proved then; else its holder only said so.
+        """
         form = dataclasses.replace(profile.endpoint(validity, timedelta(hours=24)), kind=kind)
         signed = self.authority.issue(asked, form, now=self.now - issued)
+        made = x509.load_der_x509_certificate(signed.der)
+        named = identity.of_certificate(made, self.config().identity).identity
         row = CertificateRow(
             serial=signed.serial,
             enrollment="by the test",
             kind=kind,
             subject="",
-            device=None,
-            mac=None,
+            device=str(named.device) if named.device else None,
+            mac=str(named.mac) if named.mac else None,
             not_before=int(signed.not_before.timestamp()),
             not_after=int(signed.not_after.timestamp()),
             issued_at=int((self.now - issued).timestamp()),
@@ -159,10 +213,12 @@ class Server:
             reason="",
             proved="",
             der=signed.der,
+            device_proved=int(proved),
+            mac_proved=int(proved),
         )
         if known:
             self.database.write(lambda db: certificates.insert(db, row))
-        return x509.load_der_x509_certificate(signed.der)
+        return made
 
 
 @contextlib.contextmanager

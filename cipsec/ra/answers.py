@@ -1,0 +1,31 @@
+"""What an applicant is answered; in which words of HTTP is left to `est.server`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Granted:
+    """A certificate, recorded; `der` is what the applicant gets."""
+
+    der: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Queued:
+    """Accepted and not decided: ask again after `retry_after` seconds."""
+
+    id: str
+    retry_after: int
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Refused, and why; `authenticate` when a login could still change that."""
+
+    reason: str
+    authenticate: bool = False
+
+
+Answer = Granted | Queued | Refused

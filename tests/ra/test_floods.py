@@ -1,0 +1,69 @@
+"""One address that asks without end: others are asked about, and what is broken is told."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from pathlib import Path
+
+from cipsec.est.wire import Peer, Response
+from tests.support import asking, ca, est
+from tests.support.est import Server
+
+from .replacing import drive
+
+FLOOD, GOOD = Peer("192.0.2.66"), Peer("192.0.2.7")
+
+
+def test_one_address_keeps_nobody_from_the_program(server: Server, tmp_path: Path) -> None:
+    """It fills its own places, the next rule answers the rest, and others are asked about."""
+    folder = tmp_path / "scripts"
+    folder.mkdir()
+    go = folder / "go"
+    waits = f"for _ in $(seq 80); do test -e {go} && break; sleep 0.05; done"
+    [program] = asking.scripts(folder)(waits)
+    rule = f'[[rule]]\nname = "cmdb"\nwhen = {{ exec = ["{program}"] }}\nthen = "grant"\n'
+    server.text = rule + est.ASK
+    crowd = [ca.request(f"CN=a{number}") for number in range(30)]
+
+    async def scene() -> tuple[Response, list[Response]]:
+        flood = [
+            asyncio.create_task(server.ask(est.post(asked.der, peer=FLOOD))) for asked in crowd
+        ]
+        await asyncio.sleep(0.2)
+        good = asyncio.create_task(server.ask(est.post(ca.request("CN=good").der, peer=GOOD)))
+        await asyncio.sleep(0.2)
+        go.touch()
+        return await good, list(await asyncio.gather(*flood))
+
+    good, flood = est.run(scene())
+    assert good.status == 200
+    assert Counter(response.status for response in flood) == {200: 8, 202: 22}
+    # The program had no opinion of those; asked again, it has.
+    assert server.enroll(crowd[-1], address=FLOOD.address).status == 200
+
+
+def test_refusals_of_one_address_hide_no_other(server: Server) -> None:
+    """Sixty a minute of one address are recorded, and those of the others besides."""
+    server.text = est.USERS
+    for number in range(100):
+        server.enroll(ca.request(f"CN=a{number}"), address=FLOOD.address)
+    assert Counter(event.address for event in server.events()) == {FLOOD.address: 60}
+    server.enroll(ca.request("CN=good"))
+    assert server.events()[-1].address == GOOD.address
+
+
+def test_refusals_do_not_hide_what_is_broken(server: Server) -> None:
+    """However many are refused, from wherever: a broken list is in the record."""
+    server.text = (
+        '[[rule]]\nname = "listed"\nwhen = { serial = "line" }\nunproved = true\nthen = "grant"\n'
+    )
+    server.allow("line")
+    for number in range(310):
+        server.enroll(ca.request(f"CN=a{number}"), address=f"198.51.100.{number % 200}")
+    assert Counter(est.happened(server.events())) == {"refused": 300}
+    server.allow("line", "garbage")
+    assert server.enroll(drive()).status == 202
+    happened = est.happened(server.events())[300:]
+    assert happened == ["policy-error", "pending"]
+    assert "line.csv:2" in (server.events()[300].reason or "")
