@@ -21,10 +21,11 @@ _RUN = (
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """How it ended and everything that was on the screen."""
+    """How it ended, everything that was on the screen, and whether the terminal is as it was."""
 
     code: int
     screen: str
+    restored: bool
 
 
 def at_terminal(
@@ -36,6 +37,7 @@ def at_terminal(
     """Run `cipsec`; for each pair wait until the first is on the screen and type the second."""
     master, slave = pty.openpty()
     termios.tcsetwinsize(slave, size)
+    before = termios.tcgetattr(slave)
     running = subprocess.Popen(
         [sys.executable, "-c", _RUN, *argv],
         stdin=slave,
@@ -56,7 +58,8 @@ def at_terminal(
             os.write(master, answer.encode())
         while more := _read(master):
             screen += more
-        return Session(running.wait(_PATIENCE_SECONDS), screen.replace("\r\n", "\n"))
+        code = running.wait(_PATIENCE_SECONDS)
+        return Session(code, screen.replace("\r\n", "\n"), termios.tcgetattr(master) == before)
     finally:
         os.close(master)
         running.kill()
