@@ -1,0 +1,163 @@
+"""The CA's own keys and certificates, those of its server, and whether that runs."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from cryptography import x509
+
+from cipsec import files
+from cipsec.discovery.interfaces import Address, interfaces
+from cipsec.doctor.finding import Remark, fail, ok, typed, warn
+from cipsec.doctor.machine import CLOCK_HINT
+from cipsec.doctor.subject import Ca
+from cipsec.errors import LocalState, Locked, Malformed
+from cipsec.pki import keys
+from cipsec.pki.chain import directly_issued, is_self_issued
+from cipsec.pki.faults import UNREADABLE
+from cipsec.pki.names import host_name, sans_of, show_name, show_san
+from cipsec.serve.certificate import ServerCertificate
+from cipsec.times import show_duration, show_time
+
+_SOON = timedelta(days=180)  # to make another CA, and bring it to every device
+_ANOTHER = "make another CA and bring it to the devices: cipsec ca init"
+_RESTORE = "restore the CA folder from a backup"
+
+
+def key(ca: Ca) -> Iterator[Remark]:
+    """See that the CA's key is that of its certificate."""
+    yield _belongs(ca.folder.key_file, ca.folder.certificate_file, ca.folder.certificate())
+
+
+def provisioning(ca: Ca) -> Iterator[Remark]:
+    """See to the issuer of provisioning certificates, if there is one."""
+    certificate = ca.folder.provisioning_certificate()
+    if certificate is None:
+        return
+    pair = ca.folder.provisioning_key_file, ca.folder.provisioning_certificate_file
+    yield _belongs(*pair, certificate)
+    yield from _validity(certificate, ca.now)
+
+
+def _belongs(key_file: Path, certificate_file: Path, certificate: x509.Certificate) -> Remark:
+    """Judge a pair; of a key under a passphrase, which nobody is asked for, nothing is seen."""
+    try:
+        private = keys.from_pem(files.read(key_file))
+    except Locked:
+        return ok(f"{key_file.name} is encrypted; that it is {certificate_file.name}'s is not seen")
+    except Malformed as error:
+        return fail(f"{key_file}: {error.message}", _RESTORE)
+    except LocalState as error:
+        return fail(error.message, error.hint or _RESTORE)
+    if keys.spki(private.public_key()) != keys.spki(certificate.public_key()):
+        return fail(f"{key_file} is not the key of {certificate_file.name}", _RESTORE)
+    return ok(f"{key_file.name} is the key of {certificate_file.name}")
+
+
+def certificate(ca: Ca) -> Iterator[Remark]:
+    """See that the CA's certificate is a CA's, its own, and has time before it."""
+    own = ca.folder.certificate()
+    yield from _constitution(own, ca.folder.certificate_file)
+    yield from _validity(own, ca.now)
+
+
+def _constitution(own: x509.Certificate, file: Path) -> Iterator[Remark]:
+    show = f"cipsec cert show {typed(file)}"
+    try:
+        is_ca = own.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
+    except (x509.ExtensionNotFound, *UNREADABLE):
+        is_ca = False
+    if not is_ca:
+        yield fail(f"{file.name} is not the certificate of a CA", show)
+    if is_self_issued(own) and not directly_issued(own, own):
+        yield fail(f"the signature of {file.name} is wrong", show)
+
+
+def _validity(own: x509.Certificate, now: datetime) -> Iterator[Remark]:
+    begin, end = own.not_valid_before_utc, own.not_valid_after_utc
+    name = show_name(own.subject)
+    if now < begin:
+        yield fail(f"{name} is valid only from {show_time(begin)}", CLOCK_HINT)
+    elif now >= end:
+        yield fail(f"{name} expired at {show_time(end)}", _ANOTHER)
+    elif end - now < _SOON:
+        left = show_duration(end - now)
+        yield warn(f"{name} expires at {show_time(end)}, in {left}", _ANOTHER)
+    else:
+        yield ok(f"{name} is valid until {show_time(end)}")
+
+
+def server(ca: Ca) -> Iterator[Remark]:
+    """Tell whether a server runs on the folder."""
+    if ca.running is None:
+        lock = ca.folder.lock_file
+        yield warn(f"whether a server runs cannot be told from {lock}", f"ls -l {typed(lock)}")
+    else:
+        yield ok("a server runs" if ca.running else "no server runs on this machine")
+
+
+def server_certificate(ca: Ca) -> Iterator[Remark]:
+    """See that the server's certificate fits; one that runs renews it, one that starts too."""
+    if not ca.folder.server_certificate_file.exists() and not ca.running:
+        yield ok("there is none before the server starts first")
+        return
+    faults = list(_faults(ca))
+    strange = [] if faults else list(_strange_names(ca))
+    for fault in (*faults, *strange):
+        if not ca.running:
+            yield ok(f"{fault}; another is made when the server starts")
+        else:
+            yield (fail if fault in faults else warn)(fault, "cipsec ca serve")
+    if not faults and not strange:
+        yield ok("it is valid, and for the names of ca.toml")
+
+
+def _faults(ca: Ca) -> Iterator[str]:
+    """Yield why clients do not accept the certificate."""
+    try:
+        held, private = ServerCertificate(ca.folder).load()
+    except (LocalState, *UNREADABLE) as error:
+        yield f"it cannot be used: {error}"
+        return
+    if keys.spki(held.public_key()) != keys.spki(private.public_key()):
+        yield "server.key is not the key of server.pem"
+    if not directly_issued(held, ca.folder.certificate()):
+        yield "server.pem is not issued by this CA"
+    if ca.now > held.not_valid_after_utc:
+        yield f"server.pem expired at {show_time(held.not_valid_after_utc)}"
+    if ca.now < held.not_valid_before_utc:
+        yield f"server.pem is valid only from {show_time(held.not_valid_before_utc)}"
+
+
+def _strange_names(ca: Ca) -> Iterator[str]:
+    """Yield the hosts that are not named, and the addresses that this machine has no more."""
+    held, _ = ServerCertificate(ca.folder).load()
+    named, hosts = sans_of(held), [host_name(host) for host in ca.server.hosts]
+    for host in hosts:
+        if host not in named:
+            yield f"server.pem does not name {show_san(host)}, which ca.toml does"
+    here = {attached.ip for interface in interfaces() for attached in interface.addresses}
+    for name in lost_addresses(held, here):
+        if name not in hosts:
+            yield f"server.pem names {show_san(name)}, which this machine has no more"
+
+
+def lost_addresses(held: x509.Certificate, here: Collection[Address]) -> list[x509.IPAddress]:
+    """Return the addresses that a certificate names and this machine has not."""
+    named = [name for name in sans_of(held) if isinstance(name, x509.IPAddress)]
+    return [n for n in named if isinstance(n.value, Address) and not _is_here(n.value, here)]
+
+
+def _is_here(address: Address, here: Collection[Address]) -> bool:
+    return address.is_loopback or address in here
+
+
+CHECKS = {
+    "ca key": key,
+    "ca certificate": certificate,
+    "provisioning issuer": provisioning,
+    "server": server,
+    "server certificate": server_certificate,
+}
