@@ -18,7 +18,7 @@ import httpx
 from cryptography import x509
 
 from cipsec import __version__, files, times
-from cipsec.errors import BadAnswer, CipsecError, Malformed, Unreachable, UsageError
+from cipsec.errors import BadAnswer, Malformed, Unreachable, UsageError
 from cipsec.est import answers, attributes, wire
 from cipsec.est.answers import Answer
 from cipsec.est.login import Login
@@ -244,11 +244,13 @@ class Session:
                 raise BadAnswer(f"the answer of {self.where} is larger than {_LARGEST} bytes")
         return bytes(body)
 
-    def _failure(self, error: httpx.HTTPError) -> CipsecError:
+    def _failure(self, error: httpx.HTTPError) -> BaseException:
         cause: BaseException | None = error
         while cause is not None and not isinstance(cause, OSError):
             cause = cause.__cause__ or cause.__context__  # httpcore raises `from None`
         match cause, error:
+            case ssl.SSLError(), _ if unsigned := self._unsigned():
+                return unsigned
             case ssl.SSLError(), _:
                 return tls.failure(self.where, cause, presented=self._credential)
             case _, httpx.TimeoutException():
@@ -257,6 +259,10 @@ class Session:
                 return Unreachable(f"{self.where} cannot be reached: {files.reason(cause)}")
             case _:
                 return BadAnswer(f"{self.where} does not speak HTTP as it should: {error}")
+
+    def _unsigned(self) -> BaseException | None:
+        """Return why a key that is elsewhere did not sign; TLS tells no more than that."""
+        return self._context.hook.cause() if self._context.hook else None
 
 
 def _link(response: httpx.Response) -> _Link:

@@ -12,6 +12,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -31,6 +32,9 @@ from cipsec.pki import keys
 from cipsec.pki.faults import UNREADABLE, why
 from cipsec.pki.names import sans_of, show_san
 
+if TYPE_CHECKING:
+    from cipsec.tls.signer import Hook, Signer
+
 CMC_RA = ObjectIdentifier("1.3.6.1.5.5.7.3.28")  # id-kp-cmcRA, RFC 6402 section 2.10
 
 # Alerts with which a server refuses the client's certificate, or its absence (RFC 8446 6.2).
@@ -44,6 +48,15 @@ class Credential:
 
     certificate: Path
     key: Path
+
+
+@dataclass(frozen=True, slots=True)
+class SignerCredential:
+    """A client certificate whose key is elsewhere, on a card; `chain` leads from it to its CA."""
+
+    certificate: x509.Certificate
+    signer: Signer
+    chain: tuple[x509.Certificate, ...] = ()
 
 
 class _Socket(ssl.SSLSocket):
@@ -80,24 +93,26 @@ class ClientContext(ssl.SSLContext):
     `deadline` is a time of `time.monotonic()` after which reading and writing fail; it may be set
     anew for every exchange. `by_name` tells whether the name in the URL came from a person: then
     a certificate with that name will do; otherwise only id-kp-cmcRA makes it an EST server.
+    `hook` is there when the key is elsewhere, and knows why a handshake got no signature.
     """
 
     sslsocket_class = _Socket
     deadline: float = math.inf
     by_name: bool = True
+    hook: Hook | None = None
 
 
 def client_context(
     anchors: Sequence[x509.Certificate],
     *,
     by_name: bool,
-    credential: Credential | None = None,
+    credential: Credential | SignerCredential | None = None,
     tls12: bool = False,
 ) -> ClientContext:
     """Return a context that trusts `anchors` alone, TLS 1.2 or later; `tls12` stops at 1.2.
 
     Raises Untrusted without anchors, LocalState for the credential's files, Locked for an
-    encrypted key.
+    encrypted key, and for a signer what `signer.use` raises.
     """
     if not anchors:
         raise Untrusted("there is no CA certificate to trust")
@@ -110,8 +125,13 @@ def client_context(
     # key identifiers that it insists on. PARTIAL_CHAIN: the CA named may be an issuing CA.
     context.verify_flags = ssl.VERIFY_X509_TRUSTED_FIRST | ssl.VERIFY_X509_PARTIAL_CHAIN
     context.verify_mode = ssl.CERT_REQUIRED
-    if credential:
-        _present(context, credential)
+    match credential:
+        case Credential():
+            _present(context, credential)
+        case SignerCredential(certificate, signer, chain):
+            from cipsec.tls import signer as elsewhere  # for few: it brings cffi's parser
+
+            context.hook = elsewhere.use(context, certificate, signer, chain)
     return context
 
 
