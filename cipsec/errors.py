@@ -13,6 +13,17 @@
     │   ├── StoreFailed       the store cannot be read or written now
     │   └── Malformed         bytes that are not what they claim to be
     │       └── WeakKey       well-formed, and too weak or of an unsupported kind
+    ├── CardError             a smartcard, its reader or PC/SC could not do what was asked
+    │   ├── NoPcsc            no PC/SC: the extra is not installed, or its service does not run
+    │   ├── NotPermitted      PC/SC runs, and does not let this user at the cards
+    │   ├── NoReader          no reader, or none of that name
+    │   ├── NoCard            no card in the reader, or it was pulled
+    │   ├── WrongCard         no PIV card, or its answers cannot be used
+    │   ├── CardRefused       the card answered no, by a status word
+    │   ├── WrongPin          not the PIN (or PUK); says how many tries are left
+    │   ├── PinBlocked        no try of the PIN (or PUK) is left
+    │   ├── LastTry           one try is left, and is not spent unasked
+    │   └── WrongManagementKey    not the key that protects the card's content
     ├── Pending               accepted, not decided: ask again later
     ├── Rejected              refused by policy or by an administrator
     └── CredentialsRefused    user name, password or client certificate not accepted
@@ -108,6 +119,80 @@ class WeakKey(Malformed):
     """A key that is well-formed, and too weak or of a kind this package does not serve."""
 
     kind = "weak_key"
+
+
+class CardError(CipsecError):
+    """A smartcard, its reader or PC/SC could not do what was asked."""
+
+    kind = "smartcard"
+
+
+class NoPcsc(CardError):
+    """There is no PC/SC: the extra is not installed, or its service does not run."""
+
+    kind = "no_pcsc"
+
+
+class NotPermitted(CardError):
+    """PC/SC runs, and does not let this user at the cards."""
+
+    kind = "not_permitted"
+
+
+class NoReader(CardError):
+    """There is no reader, or none of that name."""
+
+    kind = "no_reader"
+
+
+class NoCard(CardError):
+    """There is no card in the reader, or it was pulled."""
+
+    kind = "no_card"
+
+
+class WrongCard(CardError):
+    """This is no PIV card, or its answers cannot be used."""
+
+    kind = "wrong_card"
+
+
+class CardRefused(CardError):
+    """The card answered no: `sw` is the status word of ISO/IEC 7816-4."""
+
+    kind = "card_refused"
+
+    def __init__(self, message: str, *, sw: int, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.sw = sw
+
+
+class WrongPin(CardError):
+    """This is not the PIN (or PUK); `tries` are left, None when the card does not say."""
+
+    kind = "wrong_pin"
+
+    def __init__(self, message: str, *, tries: int | None, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.tries = tries
+
+
+class PinBlocked(CardError):
+    """No try of the PIN (or PUK) is left."""
+
+    kind = "pin_blocked"
+
+
+class LastTry(CardError):
+    """One try of the PIN (or PUK) is left, and is not spent unasked."""
+
+    kind = "last_try"
+
+
+class WrongManagementKey(CardError):
+    """This is not the key that protects the card's content; a wrong one costs no try."""
+
+    kind = "wrong_management_key"
 
 
 class Pending(CipsecError):

@@ -24,6 +24,7 @@ _BY_ERROR: dict[type[errors.CipsecError], int] = {
     errors.Unreachable: UNREACHABLE,
     errors.Untrusted: UNTRUSTED,
     errors.LocalState: LOCAL_STATE,
+    errors.CardError: SMARTCARD,
     errors.Pending: PENDING,
     errors.Rejected: REJECTED,
     errors.CredentialsRefused: CREDENTIALS,
