@@ -67,6 +67,25 @@ def replace(path: Path, data: bytes, *, mode: int = PRIVATE) -> None:
         temporary.replace(path)
 
 
+def append_line(path: Path, line: bytes) -> None:
+    """Add a line to a private file, made when missing, durably; raise LocalState when it fails.
+
+    One write, so that two programs do not mix their lines; a line that was cut off stays alone.
+    """
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, PRIVATE)
+        with os.fdopen(descriptor, "r+b", buffering=0) as file:
+            end = file.seek(0, os.SEEK_END)
+            file.seek(max(0, end - 1))
+            cut = end > 0 and file.read(1) != b"\n"
+            file.write(b"\n" * cut + line + b"\n")
+            os.fsync(descriptor)
+        sync_directory(path.parent)
+    except OSError as error:
+        raise LocalState(f"{path} cannot be written: {reason(error)}") from None
+
+
 @contextlib.contextmanager
 def _complete(path: Path, data: bytes, mode: int) -> Iterator[Path]:
     """Yield a finished, durable temporary file beside `path`; remove it if it is left over."""
@@ -145,6 +164,11 @@ def default_ca() -> Path:
 def default_identity() -> Path:
     """Return the endpoint's identity folder used when none is named."""
     return _data() / "identity"
+
+
+def default_card_journal() -> Path:
+    """Return the journal of what smartcards enrolled."""
+    return _data() / "smartcard-journal.jsonl"
 
 
 def _data() -> Path:

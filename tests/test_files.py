@@ -135,3 +135,16 @@ def test_folders_of_its_own_are_beneath_the_users_data(monkeypatch: pytest.Monke
     monkeypatch.setenv("XDG_DATA_HOME", "/data")
     assert files.default_ca() == Path("/data/cipsec/ca")
     assert files.default_identity() == Path("/data/cipsec/identity")
+
+
+def test_lines_are_appended(tmp_path: Path) -> None:
+    """To a private file, made with its folder; one that was cut off stays a line of its own."""
+    path = tmp_path / "new" / "journal"
+    files.append_line(path, b"one")
+    assert path.stat().st_mode & 0o777 == 0o600
+    with path.open("ab") as file:
+        file.write(b"tw")
+    files.append_line(path, b"three")
+    assert path.read_bytes() == b"one\ntw\nthree\n"
+    with pytest.raises(LocalState, match="cannot be written"):
+        files.append_line(tmp_path, b"four")

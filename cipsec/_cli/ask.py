@@ -53,3 +53,11 @@ def confirm(talk: Talk, question: str, *, option: str) -> bool:
     sys.stderr.write(f"{question} [y/N] ")
     sys.stderr.flush()
     return sys.stdin.readline().strip().lower() in {"y", "yes"}
+
+
+def line(talk: Talk, prompt: str) -> str:
+    """Return one line that a person types; raise UsageError when it is empty."""
+    assert talk.interactive
+    sys.stderr.write(f"{prompt}: ")
+    sys.stderr.flush()
+    return _not_empty(sys.stdin.readline().strip(), prompt)

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperCommand
 
+from cipsec._cli.card import LastTries, PinFile, ReaderName, SlotName
+from cipsec._cli.card_used import USUAL_SLOT, Smartcard, card_of
 from cipsec._cli.options import (
     Device,
     DryRun,
@@ -75,6 +77,10 @@ def enroll(
         Path | None, typer.Option(metavar="FILE", help="Present this certificate; with --key.")
     ] = None,
     key: Annotated[Path | None, typer.Option(metavar="FILE", help="The key of --cert.")] = None,
+    smartcard: Smartcard = False,
+    reader: ReaderName = None,
+    slot: SlotName = USUAL_SLOT,
+    pin_file: PinFile = None,
     trust: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Trust the CA certificates in this file.")
     ] = None,
@@ -97,6 +103,11 @@ def enroll(
     from cipsec.endpoint.server import Server
 
     Server.at("", label)  # a label that is none is said before the network is asked
+    if smartcard and (cert or key):
+        raise UsageError("give --smartcard, or --cert and --key, not both")
+    card = card_of(
+        talk, smartcard=smartcard, reader=reader, slot=slot, pin_file=pin_file, force=force
+    )
     at = Server.parse(server, label) if server is not None else None
     wish = endpoint.Wish(
         server=at,
@@ -104,6 +115,7 @@ def enroll(
         interfaces=_interfaces(interface),
         user=user,
         credential=_credential(cert, key),
+        card=card,
         trust=_trust(trust, fingerprint),
         **_names(subject, san, device, mac, key_type),
     )
@@ -113,7 +125,7 @@ def enroll(
         _show(talk, planned(folder, wish, terminal, force=force))
         return None
     patience = _patience(timeout, wait=wait)
-    with _interruptible(talk, folder, "enroll"):
+    with _interruptible(talk, folder):
         got = endpoint.enroll(folder, wish, patience=patience, force=force, person=terminal)
     talk.fields("identity", shown(got))
     return None
@@ -146,24 +158,36 @@ def renew(
             help="Only after this share of its life (66% if none is said) or this near its end.",
         ),
     ] = None,
+    smartcard: Smartcard = False,
+    reader: ReaderName = None,
+    slot: SlotName = USUAL_SLOT,
+    pin_file: PinFile = None,
     wait: Wait = True,
     timeout: Timeout = None,
     dry_run: DryRun = False,
+    force: LastTries = False,
 ) -> int | None:
     """Renew this endpoint's certificate for the same names, or go on with a renewal that waits."""
     from cipsec._cli.identity import open_folder, shown
     from cipsec._cli.person import Terminal
     from cipsec.endpoint import renew as endpoint
 
+    card = card_of(
+        talk, smartcard=smartcard, reader=reader, slot=slot, pin_file=pin_file, force=force
+    )
     due = endpoint.Due.parse(if_due) if if_due else None
     folder = open_folder(identity)
     terminal = Terminal.of(talk, None)
     if dry_run:
-        talk.fields("identity", shown(endpoint.rehearse(folder, due=due, person=terminal)))
+        talk.fields(
+            "identity", shown(endpoint.rehearse(folder, due=due, person=terminal, card=card))
+        )
         return None
     patience = _patience(timeout, wait=wait)
-    with _interruptible(talk, folder, "renew"):
-        got = endpoint.renew(folder, rekey=rekey, due=due, patience=patience, person=terminal)
+    with _interruptible(talk, folder):
+        got = endpoint.renew(
+            folder, rekey=rekey, due=due, patience=patience, person=terminal, card=card
+        )
     talk.fields("identity", shown(got))
     return None
 
@@ -240,15 +264,15 @@ def _patience(timeout: str | None, *, wait: bool) -> Patience:
 
 
 @contextlib.contextmanager
-def _interruptible(talk: Talk, folder: Folder, verb: str) -> Iterator[None]:
+def _interruptible(talk: Talk, folder: Folder) -> Iterator[None]:
     """Leave a clean line, and say after Ctrl-C that nothing is lost."""
     try:
         yield
     except KeyboardInterrupt:
         talk.end_live()
         with contextlib.suppress(CipsecError):
-            if folder.draft():
-                again = f"cipsec {verb} --identity {folder.path}"
+            if draft := folder.draft():
+                again = draft.state.again(folder.path)
                 talk.say(f"cipsec: interrupted; goes on with the same key: {again}")
         raise
     finally:

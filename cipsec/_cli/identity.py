@@ -90,6 +90,7 @@ def _pending(draft: Draft) -> dict[str, object]:
         "server": state.server.url,
         "subject": show_name(draft.request.subject),
         "since": show_time(state.since),
+        "card": state.card.subject if state.card else None,
         "accepted": state.pending,
         "retry_after": state.retry_after,
         "request": state.request,

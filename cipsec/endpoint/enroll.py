@@ -27,6 +27,7 @@ from cipsec.tls.client import Credential
 
 if TYPE_CHECKING:
     from cipsec.discovery.interfaces import Interface
+    from cipsec.endpoint.card import Card
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,7 @@ class Wish:
     key_type: keys.KeyType | None = None
     user: str | None = None
     credential: Credential | None = None
+    card: Card | None = None
     trust: Trust = field(default_factory=Trust)
 
     @property
@@ -66,6 +68,7 @@ class Plan:
     sans: tuple[x509.GeneralName, ...]
     user: str | None
     credential: Credential | None
+    card: Card | None
     resumed: Draft | None
 
 
@@ -74,18 +77,21 @@ def enroll(
 ) -> Identity:
     """Get an identity into `folder`, or go on with the request that waits there.
 
-    The password is asked for once the server has proved itself. Raises AlreadyExists when there
-    is an identity, or a request for something else, and no `force`; and what `obtain` raises.
+    Password and PIN are asked for once the server has proved itself. Raises AlreadyExists when
+    there is an identity, or a request for something else, and no `force`; and what `obtain` raises.
     """
     with folder.locked():
         planned = plan(folder, wish, force=force, person=person)
         login = Login(planned.user, person.password(planned.user)) if planned.user else None
+        if planned.card:
+            planned.card.ask_pin()
         draft = _resume(folder, planned) or _begin(folder, planned, wish)
         obtain(
             folder,
             draft,
             login=login,
             credential=planned.credential,
+            card=planned.card,
             patience=patience,
             person=person,
         )
@@ -100,6 +106,9 @@ def plan(folder: Folder, wish: Wish, *, force: bool, person: Person) -> Plan:
     known = _known_trust(folder, force=force)
     resumed = _resumable(folder, wish, force=force)
     state = resumed.state if resumed else None
+    _require_card(folder, wish, state)
+    if wish.card:
+        wish.card.look(state)
     believed = wish.trust or Trust(resumed.anchors if resumed else known)
     server, anchors = _server(wish, state, believed, person)
     return Plan(
@@ -108,7 +117,8 @@ def plan(folder: Folder, wish: Wish, *, force: bool, person: Person) -> Plan:
         subject=resumed.request.subject if resumed else wish.draft_names(),
         sans=resumed.request.sans if resumed else wish.sans,
         user=wish.user or (state.user if state else None),
-        credential=wish.credential or (state.credential if state else None),
+        credential=_files(wish, state),
+        card=wish.card,
         resumed=resumed,
     )
 
@@ -143,7 +153,7 @@ def _resumable(folder: Folder, wish: Wish, *, force: bool) -> Draft | None:
         return None  # nobody has accepted it: nothing is lost
     raise AlreadyExists(
         f"a request for {show_name(draft.request.subject)} waits at {draft.state.server}",
-        hint=f"go on with it: cipsec {draft.state.kind}; drop it: cipsec enroll -f",
+        hint=f"go on with it: {draft.state.again(folder.path)}; drop it: cipsec enroll -f",
     )
 
 
@@ -166,6 +176,21 @@ def _fits(draft: Draft, wish: Wish) -> bool:
     )
 
 
+def _require_card(folder: Folder, wish: Wish, state: State | None) -> None:
+    """Raise CardError when a request was made with a card, and none nor anything else is given."""
+    if state and state.card and not (wish.card or wish.credential or wish.user):
+        from cipsec.endpoint.card import missing
+
+        raise missing(state, folder.path)
+
+
+def _files(wish: Wish, state: State | None) -> Credential | None:
+    """Return the files to authenticate with; a card takes the place of those used before."""
+    if wish.card:
+        return None
+    return wish.credential or (state.credential if state else None)
+
+
 def _server(
     wish: Wish, state: State | None, believed: Trust, person: Person
 ) -> tuple[Server, tuple[x509.Certificate, ...]]:
@@ -183,6 +208,7 @@ def _resume(folder: Folder, planned: Plan) -> Draft | None:
         server=planned.server,
         user=planned.user,
         credential=planned.credential,
+        card=planned.card.needed() if planned.card else None,
     )
     return folder.note(planned.resumed, state, planned.anchors)
 
@@ -195,6 +221,7 @@ def _begin(folder: Folder, planned: Plan, wish: Wish) -> Draft:
         since=times.now(),
         user=planned.user,
         credential=planned.credential,
+        card=planned.card.needed() if planned.card else None,
     )
     draft = Draft(
         key, request_for(key, planned.subject, planned.sans, wish.mac), planned.anchors, state

@@ -6,6 +6,7 @@ import contextlib
 import time
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -15,15 +16,19 @@ from cipsec.endpoint import receive
 from cipsec.endpoint.folder import Draft, Folder, Issued
 from cipsec.endpoint.state import Kind
 from cipsec.endpoint.trust import Person
-from cipsec.errors import BadAnswer, Busy, CipsecError, Pending, Rejected, Unreachable
+from cipsec.errors import BadAnswer, Busy, CardError, CipsecError, Pending, Rejected, Unreachable
 from cipsec.est.attributes import CHALLENGE_PASSWORD
 from cipsec.est.client import Session
 from cipsec.est.login import Login
 from cipsec.pki import csr
 from cipsec.pki.device import SUBJECT_DIRECTORY_ATTRIBUTES
-from cipsec.tls.client import Credential, client_context
+from cipsec.tls.client import Credential, SignerCredential, client_context
+
+if TYPE_CHECKING:
+    from cipsec.endpoint.card import Card
 
 _LONGEST_PAUSE = 60  # seconds between attempts while a server that had accepted is away
+_CARD_PAUSE = 1  # seconds between looks for a card that was pulled
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,18 +53,21 @@ def obtain(
     *,
     login: Login | None,
     credential: Credential | None,
+    card: Card | None,
     patience: Patience,
     person: Person,
 ) -> Issued:
     """Return the draft's certificate, checked and taken into use.
 
+    `card` takes the place of `credential`; once it has served and is pulled, it is waited for
+    where somebody can put it in.
     Raises Pending when patience ends first: the draft stays, and the next run goes on with it. A
     refusal is final and drops the draft. Once the server has accepted, losing it is only said.
     """
     said = ""
     while True:
         try:
-            issued = _ask(draft, login, credential)
+            issued = _ask(draft, login, credential, card)
         except Pending as answer:
             failure: CipsecError = _resumable(answer, folder, draft)
             draft = folder.note(draft, draft.state.waiting(answer))
@@ -70,10 +78,14 @@ def obtain(
             if not draft.state.pending:
                 raise
             failure, pause = error, min(draft.state.retry_after or 0, _LONGEST_PAUSE)
+        except CardError as error:
+            failure, pause = _awaited(card, error, draft, folder), _CARD_PAUSE
         except Rejected:
             folder.drop()
             raise
         else:
+            if card:
+                card.record(issued.certificate, draft.state.server.url, folder.path)
             folder.finish(issued)
             for line in receive.differences(draft.request, issued.certificate):
                 person.warn(line)
@@ -88,17 +100,24 @@ def obtain(
 
 
 def _resumable(answer: Pending, folder: Folder, draft: Draft) -> Pending:
-    verb = f"cipsec {draft.state.kind} --identity {folder.path}"
     return Pending(
         answer.message,
         retry_after=answer.retry_after,
         request=answer.request,
-        hint=f"ask again, with the same key: {verb}",
+        hint=f"ask again, with the same key: {draft.state.again(folder.path)}",
     )
 
 
-def _ask(draft: Draft, login: Login | None, credential: Credential | None) -> Issued:
+def _awaited(card: Card | None, error: CardError, draft: Draft, folder: Folder) -> CardError:
+    """Return the error of a card that is waited for; raise it when it is not."""
+    if card is None:
+        raise error
+    return card.awaited(error, draft.state.again(folder.path))
+
+
+def _ask(draft: Draft, login: Login | None, key: Credential | None, card: Card | None) -> Issued:
     with contextlib.ExitStack() as stack:
+        credential = stack.enter_context(card.presented()) if card else key
         session = stack.enter_context(_session(draft, credential))
         known = session.cacerts()
         if CHALLENGE_PASSWORD in session.csrattrs() and session.tls_version != "TLSv1.2":
@@ -120,7 +139,9 @@ def _post(session: Session, draft: Draft, login: Login | None) -> list[x509.Cert
     return session.simpleenroll(make, login=login)
 
 
-def _session(draft: Draft, credential: Credential | None, *, tls12: bool = False) -> Session:
+def _session(
+    draft: Draft, credential: Credential | SignerCredential | None, *, tls12: bool = False
+) -> Session:
     server = draft.state.server
     context = client_context(
         draft.anchors, by_name=server.named, credential=credential, tls12=tls12

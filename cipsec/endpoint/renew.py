@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
 from cryptography import x509
 
@@ -20,6 +21,9 @@ from cipsec.pki import keys
 from cipsec.pki.names import sans_of
 from cipsec.times import parse_duration, show_time
 from cipsec.tls.client import Credential
+
+if TYPE_CHECKING:
+    from cipsec.endpoint.card import Card
 
 _PERCENT = re.compile(r"(\d{1,3})%")
 
@@ -50,40 +54,69 @@ class Due:
 
 
 def renew(
-    folder: Folder, *, rekey: bool, due: Due | None, patience: Patience, person: Person
+    folder: Folder,
+    *,
+    rekey: bool,
+    due: Due | None,
+    patience: Patience,
+    person: Person,
+    card: Card | None = None,
 ) -> Identity:
     """Renew the identity in `folder` for the same names, or go on with a renewal that waits.
 
     `rekey` makes a new key, which stays beside the old until its certificate is there. Before it
-    is `due` nothing is done. Raises NotFound, AlreadyExists, and what `obtain` raises.
+    is `due` nothing is done. `card` authenticates in place of the identity itself. Raises NotFound,
+    AlreadyExists, and what `obtain` raises.
     """
     if not folder.exists():
         require(folder)  # says so, and leaves no lock file in a folder that is none of ours
     with folder.locked():
         identity, draft = waiting(folder)
-        if draft is None:
-            if due and not is_due(identity, due):
-                person.tell(not_due(identity, due))
-                return identity
-            draft = _begin(folder, identity, rekey=rekey)
+        if draft is None and due and not is_due(identity, due):
+            person.tell(not_due(identity, due))
+            return identity
+        _require_card(folder, draft, card)
+        if card:
+            _prepare(card, draft or identity.draft, identity, person)
+        draft = draft or _begin(folder, identity, rekey=rekey)
+        draft = folder.note(draft, replace(draft.state, card=card.needed() if card else None))
         draft = _reached(folder, draft, person)
         obtain(
             folder,
             draft,
             login=None,
             credential=Credential(identity.certificate_file, identity.key_file),
+            card=card,
             patience=patience,
             person=person,
         )
         return require(folder)
 
 
-def rehearse(folder: Folder, *, due: Due | None, person: Person) -> Identity:
+def _require_card(folder: Folder, draft: Draft | None, card: Card | None) -> None:
+    if draft and draft.state.pending and draft.state.card and card is None:
+        from cipsec.endpoint.card import missing
+
+        raise missing(draft.state, folder.path)
+
+
+def _prepare(card: Card, asked: Draft, identity: Identity, person: Person) -> None:
+    """Look at the card, have the server prove itself, and only then ask for the PIN."""
+    card.look(asked.state)
+    trust.reach(asked.state.server, Trust(identity.issued.anchors), (), person)
+    card.ask_pin()
+
+
+def rehearse(
+    folder: Folder, *, due: Due | None, person: Person, card: Card | None = None
+) -> Identity:
     """Say what `renew` would do, ask the server for /cacerts at most; raise as it does."""
     identity, draft = waiting(folder)
     if draft is None and due and not is_due(identity, due):
         person.tell(not_due(identity, due))
         return identity
+    if card:
+        card.look(draft.state if draft else None)
     server = (draft or identity.draft).state.server
     server, _ = trust.reach(server, Trust(identity.issued.anchors), (), person)
     person.tell(f"would {'go on with the renewal' if draft else 'renew'} at {server}")

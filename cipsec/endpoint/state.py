@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
+from shlex import quote
 
 from cipsec.endpoint.server import Server
 from cipsec.errors import CipsecError, Malformed, Pending
 from cipsec.times import parse_time, show_time
 from cipsec.tls.client import Credential
+
+_USUAL_SLOT = "9a"
 
 
 class Kind(StrEnum):
@@ -22,11 +25,27 @@ class Kind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class CardNeeded:
+    """The smartcard that a request was made with: its certificate, and where it was found."""
+
+    subject: str
+    sha256: str
+    slot: str
+    reader: str | None
+
+    @property
+    def words(self) -> str:
+        """Return the options that name it."""
+        slot = "" if self.slot == _USUAL_SLOT else f" --slot {self.slot}"
+        return f" --smartcard{slot}" + (f" --reader {quote(self.reader)}" if self.reader else "")
+
+
+@dataclass(frozen=True, slots=True)
 class State:
     """One request. `retry_after` in seconds, `request` and `reason` come with the server's 202.
 
-    `user` and `credential` say how to authenticate again after an interruption; the password is
-    not kept.
+    `user`, `credential` and `card` say how to authenticate again after an interruption; password
+    and PIN are not kept.
     """
 
     kind: Kind
@@ -34,6 +53,7 @@ class State:
     since: datetime
     user: str | None = None
     credential: Credential | None = None
+    card: CardNeeded | None = None
     retry_after: int | None = None
     request: str | None = None
     reason: str | None = None
@@ -52,6 +72,11 @@ class State:
             reason=answer.message,
         )
 
+    def again(self, directory: Path) -> str:
+        """Return the command that goes on with the request in the identity folder `directory`."""
+        card = self.card.words if self.card else ""
+        return f"cipsec {self.kind} --identity {directory}{card}"
+
     def to_json(self) -> bytes:
         """Return the state as the file holds it."""
         value = {
@@ -62,6 +87,7 @@ class State:
             "user": self.user,
             "certificate": str(self.credential.certificate) if self.credential else None,
             "key": str(self.credential.key) if self.credential else None,
+            "card": asdict(self.card) if self.card else None,
             "retry_after": self.retry_after,
             "request": self.request,
             "reason": self.reason,
@@ -79,6 +105,7 @@ class State:
                 since=parse_time(_text(value["since"])),
                 user=_optional(value["user"]),
                 credential=_credential(value["certificate"], value["key"]),
+                card=_card(value.get("card")),  # older versions knew no cards
                 retry_after=value["retry_after"] and int(value["retry_after"]),
                 request=_optional(value["request"]),
                 reason=_optional(value["reason"]),
@@ -101,3 +128,14 @@ def _credential(certificate: object, key: object) -> Credential | None:
     if certificate is None or key is None:
         return None
     return Credential(Path(_text(certificate)), Path(_text(key)))
+
+
+def _card(value: dict[str, object] | None) -> CardNeeded | None:
+    if value is None:
+        return None
+    return CardNeeded(
+        subject=_text(value["subject"]),
+        sha256=_text(value["sha256"]),
+        slot=_text(value["slot"]),
+        reader=_optional(value["reader"]),
+    )
