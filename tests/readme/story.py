@@ -19,6 +19,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from tests.support import vendor
 from tests.support.terminal import Session, at_terminal
 
 _README = Path(__file__).parents[2] / "README.md"
@@ -82,7 +83,8 @@ class Story:
             time.sleep(0.1)
 
     def _user_add(self, words: list[str]) -> None:
-        self._ends(at_terminal(words, ("assword", _PASSWORD), ("again", _PASSWORD)))
+        typed = () if "--generate" in words else (("assword", _PASSWORD), ("again", _PASSWORD))
+        self._ends(at_terminal(words, *typed))
 
     def _ca_pending(self, words: list[str]) -> None:
         """A drive asks before anybody looks."""
@@ -101,6 +103,25 @@ class Story:
 
     def _enroll_fingerprint(self, words: list[str]) -> None:
         self._ends(at_terminal(words, ("assword", _PASSWORD)))
+
+    def _vendor_add(self, words: list[str]) -> None:
+        """The vendor's root as the vendor would send it; a person compares its fingerprint."""
+        (self._folder / words[2]).write_bytes(vendor.make().root.pem)
+        self._ends(at_terminal(words, ("[y/N]", "y\n")))
+
+    def _allowlist_import(self, words: list[str]) -> None:
+        (self._folder / words[2]).write_text("Vendor,Serial,Place\n0001,6040C8F3,Cabinet 8\n")
+        self._plain(words)
+
+    def _ca_provision(self, words: list[str]) -> None:
+        self._ends(at_terminal(words, ("Passphrase of the CA's key: ", _PASSPHRASE)))
+
+    def _ca_revoke(self, words: list[str]) -> None:
+        self._ends(at_terminal(words, ("[y/N]", "y\n")))
+
+    def _ca_watch(self, words: list[str]) -> None:
+        """Somebody looks, and quits."""
+        self._ends(at_terminal(words, ("Waiting", "q")))
 
     def _cert_verify(self, words: list[str]) -> None:
         for name, place in (("ca.pem", "CIPSEC_CA_DIR"), ("certificate.pem", "CIPSEC_IDENTITY")):

@@ -27,26 +27,6 @@ def test_story_runs(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_demo_plays_the_whole_story() -> None:
-    """`cipsec demo` ends well and shows each command before it runs it."""
-    command = [sys.executable, "-m", "cipsec", "demo"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    for verb in ("ca init", "ca serve", "discover", "enroll", "ca approve", "cert verify", "renew"):
-        assert f"$ cipsec {verb}" in done.stdout
-
-
-def test_demo_keeps_its_folder(tmp_path: Path) -> None:
-    """`--keep` leaves the CA and both identities behind, and never a half of them."""
-    kept = tmp_path / "kept"
-    command = [sys.executable, "-m", "cipsec", "demo", "--keep", str(kept)]
-    assert subprocess.run(command, capture_output=True, check=False).returncode == 0
-    assert {"ca", "pc", "drive"} <= {path.name for path in kept.iterdir()}
-    again = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert again.returncode == 6
-    assert "exists" in again.stderr
-
-
 @pytest.mark.parametrize("line", [line for line in shown() if not line.startswith("cipsec ")])
 def test_other_lines_name_what_is_there(line: str) -> None:
     """Lines that set up, test and measure name files and modules of this repository."""

@@ -1,0 +1,1 @@
+"""Each way of granting on one machine, played with the real commands; showing it is `_cli`'s."""
