@@ -35,3 +35,15 @@ def writer(store: Database) -> Iterator[Writer]:
     writer = Writer(store)
     yield writer
     writer.close()
+
+
+# What listens or is announced on addresses that all processes share runs in one of them.
+_SHARED = ("discovery", "interop")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep each module in one process, for its fixtures, and what shares a network together."""
+    for item in items:
+        inside = item.path.relative_to(Path(__file__).parent)
+        group = "network" if inside.parts[0] in _SHARED else str(inside)
+        item.add_marker(pytest.mark.xdist_group(group))

@@ -16,12 +16,13 @@ ROOT = Path(cipsec.__file__).parent
 LAYERS = (
     {"version"},
     {"errors"},
-    {"files", "safe", "times"},
+    {"files", "safe", "times", "current"},
     {"pki", "store"},
-    {"ca", "discovery", "tls"},
+    {"ca", "discovery", "tls", "card"},
     {"est", "ra"},
     {"est.server", "front", "ca_folder"},
     {"endpoint", "serve", "survey", "demo"},
+    {"doctor"},
     {"_cli"},
     {"__main__"},
 )
@@ -30,15 +31,18 @@ RANK = {part: rank for rank, parts in enumerate(LAYERS) for part in parts}
 ONLY_IN = {
     "typer": {"_cli"},
     "rich": {"_cli"},
-    "httpx": {"est"},
+    "textual": {"_cli"},
+    "httpx": {"est", "ra"},  # of `ra` only notify
     "zeroconf": {"discovery"},
     "ifaddr": {"discovery"},
+    "smartcard": {"card"},
     "httptools": {"front"},
     "OpenSSL": {"tls", "front", "serve"},
     "sqlite3": {
         "store",
         "ra",
         "serve",
+        "doctor",
         "_cli",
     },  # beyond `store` as a type of connections handed on
 }
