@@ -37,13 +37,14 @@ def writer(store: Database) -> Iterator[Writer]:
     writer.close()
 
 
-# What listens or is announced on addresses that all processes share runs in one of them.
-_SHARED = ("discovery", "interop")
+# What is announced or found on the network, which all processes share, runs in one of them.
+_SHARED = ("discovery", "interop", "serve", "cli/test_discover.py", "cli/endpoint/test_at_ca.py")
 
 
+@pytest.hookimpl(tryfirst=True)  # before the marks are read
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep each module in one process, for its fixtures, and what shares a network together."""
     for item in items:
-        inside = item.path.relative_to(Path(__file__).parent)
-        group = "network" if inside.parts[0] in _SHARED else str(inside)
+        inside = item.path.relative_to(Path(__file__).parent).as_posix()
+        group = "network" if inside.startswith(_SHARED) else inside
         item.add_marker(pytest.mark.xdist_group(group))
