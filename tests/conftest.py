@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
+import filelock
 import pytest
 
 from cipsec import times
@@ -37,14 +39,16 @@ def writer(store: Database) -> Iterator[Writer]:
     writer.close()
 
 
-# What is announced or found on the network, which all processes share, runs in one of them.
+# Modules in which something is announced or found on the network, which all processes share.
 _SHARED = ("discovery", "interop", "serve", "cli/test_discover.py", "cli/endpoint/test_at_ca.py")
 
 
-@pytest.hookimpl(tryfirst=True)  # before the marks are read
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep each module in one process, for its fixtures, and what shares a network together."""
-    for item in items:
-        inside = item.path.relative_to(Path(__file__).parent).as_posix()
-        group = "network" if inside.startswith(_SHARED) else inside
-        item.add_marker(pytest.mark.xdist_group(group))
+@pytest.fixture(scope="module", autouse=True)
+def _alone_on_the_network(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Let one such module run at a time, where several processes run the tests."""
+    inside = request.path.relative_to(Path(__file__).parent).as_posix()
+    if not inside.startswith(_SHARED):
+        yield
+        return
+    with filelock.FileLock(Path(tempfile.gettempdir()) / "cipsec-tests-network.lock"):
+        yield
