@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Iterator
 from datetime import timedelta
@@ -50,5 +51,5 @@ def _alone_on_the_network(request: pytest.FixtureRequest) -> Iterator[None]:
     if not inside.startswith(_SHARED):
         yield
         return
-    with filelock.FileLock(Path(tempfile.gettempdir()) / "cipsec-tests-network.lock"):
+    with filelock.FileLock(Path(tempfile.gettempdir()) / f"cipsec-tests-{os.geteuid()}.lock"):
         yield

@@ -10,6 +10,7 @@ nothing is ever read as markup.
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from cipsec import safe
 from cipsec.errors import CipsecError, Pending
 
 _IN_ONE_PIECE = 20  # characters: a time, a short id
+_ROOM = 16  # characters of a column whose cells are folded: less is a ladder of syllables
 _SAID = 4096  # characters of one line on stderr
 
 
@@ -104,7 +106,7 @@ class Talk:
             return
         cells = [[_cell(row.get(column)) for column in columns] for row in listed]
         if sys.stdout.isatty() and cells:
-            _rich_table(columns, cells, color=self._color)
+            _table(*_with_something(columns, cells), color=self._color)
         else:
             for row in cells:
                 _line(sys.stdout, "\t".join(row))
@@ -179,6 +181,34 @@ def _parts(value: object) -> list[str]:
     if isinstance(value, (list, tuple)):
         return [_cell(item) for item in value] or ["-"]
     return [_cell(value)]
+
+
+def _with_something(
+    columns: Sequence[str], cells: list[list[str]]
+) -> tuple[list[str], list[list[str]]]:
+    """Leave out the columns in which nothing stands: a terminal has 80 of them."""
+    kept = [n for n in range(len(columns)) if any(row[n] != "-" for row in cells)]
+    return [columns[n] for n in kept], [[row[n] for n in kept] for row in cells]
+
+
+def _table(columns: list[str], cells: list[list[str]], *, color: bool) -> None:
+    """Print a table where there is room for one, else each row on lines of its own."""
+    widths = [max(len(c), *(len(row[n]) for row in cells)) for n, c in enumerate(columns)]
+    short = [n for n, width in enumerate(widths) if width <= _IN_ONE_PIECE]
+    long = [n for n in range(len(columns)) if n not in short]
+    left = shutil.get_terminal_size().columns - sum(widths[n] + 2 for n in short)
+    if left >= _ROOM * len(long):
+        _rich_table(columns, cells, color=color)
+        return
+    _line(
+        sys.stdout,
+        "  ".join(f"{columns[n].replace('_', ' ').upper():<{widths[n]}}" for n in short).rstrip(),
+    )
+    for row in cells:
+        _line(sys.stdout, "  ".join(f"{row[n]:<{widths[n]}}" for n in short).rstrip())
+        for n in long:
+            if row[n] != "-":
+                _line(sys.stdout, f"    {columns[n].replace('_', ' ')}: {row[n]}")
 
 
 def _rich_table(columns: Sequence[str], cells: list[list[str]], *, color: bool) -> None:

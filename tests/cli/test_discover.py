@@ -262,5 +262,5 @@ def test_terminal(here: list[str], service: str) -> None:
     assert process.wait(30) == 0
     assert f"listening on {LO}".encode() in seen
     head, row = seen.splitlines()[-2:]
-    assert b"REACHABLE" in head
+    assert b"INTERFACE" in head
     assert b"https://127.0.0.1:1 " in row

@@ -44,7 +44,7 @@ def at_terminal(
         stdout=slave,
         stderr=slave,
         start_new_session=True,
-        env={**os.environ, "TERM": "xterm", **(env or {})},
+        env={**_environment(), "TERM": "xterm", **(env or {})},
     )
     os.close(slave)
     try:
@@ -64,6 +64,11 @@ def at_terminal(
         os.close(master)
         running.kill()
         running.wait()
+
+
+def _environment() -> dict[str, str]:
+    """The terminal has the size that is asked for, not that of whoever runs the tests."""
+    return {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
 
 
 def _read(master: int) -> str:
