@@ -197,10 +197,6 @@ class Policy:
         """Return the rules that grant to anyone, and whose time has not ended."""
         return [rule for rule in self.rules if rule.grants_to_anyone and not rule.is_over(now)]
 
-    def named(self, name: str) -> Rule | None:
-        """Return the rule of this name."""
-        return next((rule for rule in self.rules if rule.name == name), None)
-
 
 def _decision(rule: Rule, tried: Sequence[Tried]) -> Decision:
     conditions = tried[-1].conditions

@@ -19,9 +19,9 @@ from cipsec.store.uses import Spent
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """What a judge may ask; `issuers` are this CA's certificate and that of its provisioning.
+    """What a judge may ask.
 
-    The second is None as long as no provisioning certificate was ever made.
+    `provisioning` returns the issuer of provisioning certificates; None before the first was made.
     """
 
     database: Database

@@ -204,13 +204,6 @@ def test_asking_for_a_password(rules: tuple[Rule, ...], label: str, asks: bool) 
     assert Policy(rules).asks_password(label) is asks
 
 
-def test_rules_are_found_by_name() -> None:
-    """As commands name them."""
-    table = Policy((rule("r", Own()), rule("s", User())))
-    assert table.named("s") is table.rules[1]
-    assert table.named("t") is None
-
-
 # What cannot be judged.
 
 BROKEN = Serial(some("broken"))
