@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 import re
 from collections.abc import Sequence
@@ -70,6 +71,7 @@ def _not_a_name(text: str, why: str) -> UsageError:
     return UsageError(f"{text!r} is not a distinguished name{reason}", hint=_EXAMPLE)
 
 
+@functools.lru_cache(maxsize=256)  # one enrollment shows its subject in each of its rows
 def show_name(name: x509.Name) -> str:
     """Return a distinguished name as RFC 4514 writes it; empty for an empty one."""
     return name.rfc4514_string(_SHORT_NAMES)
