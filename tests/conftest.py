@@ -40,8 +40,19 @@ def writer(store: Database) -> Iterator[Writer]:
     writer.close()
 
 
-# Modules in which something is announced or found on the network, which all processes share.
-_SHARED = ("discovery", "interop", "serve", "cli/test_discover.py", "cli/endpoint/test_at_ca.py")
+# Modules in which something is announced or found on the network, which all processes share, or
+# that have a card daemon of their own, which wants its time.
+_SHARED = (
+    "discovery",
+    "interop",
+    "serve",
+    "card/pcsc",
+    "card/test_tls.py",
+    "cli/smartcard/test_terminal.py",
+    "cli/test_discover.py",
+    "cli/endpoint/test_at_ca.py",
+    "cli/endpoint/test_smartcard.py",
+)
 
 
 @pytest.fixture(scope="module", autouse=True)

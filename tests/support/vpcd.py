@@ -33,7 +33,7 @@ READERS = ("Virtual PCD 00 00", "Virtual PCD 00 01")
 _FIRST_PORT = 35963
 _SOCKET = "PCSCLITE_CSOCK_NAME"
 _CLONE_NEWNET = 0x40000000
-_PATIENCE = 30.0
+_PATIENCE = 90.0
 _OFF, _ON, _RESET, _GET_ATR = 0, 1, 2, 4
 # systemd's socket activation, by hand: the daemon finds its listening socket as descriptor 3. Its
 # own /run/pcscd keeps it from the pid file of the system's daemon.
