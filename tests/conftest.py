@@ -15,7 +15,9 @@ from cipsec import times
 from cipsec.ca_folder import CaFolder
 from cipsec.store.database import Database
 from cipsec.store.writer import Writer
-from tests.support import ca
+from tests.support import ca, vpcd
+
+vpcd.claim_socket()
 
 
 @pytest.fixture

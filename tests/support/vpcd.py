@@ -2,7 +2,7 @@
 
 vpcd listens on every address, so the daemon lives in a network namespace of its own; only the
 thread that plays a card enters it. Programs and pyscard reach the daemon by its UNIX socket, whose
-place libpcsclite reads once per process: hence one path for the whole run.
+place libpcsclite reads once per process: hence one path, set before the first test runs.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ READERS = ("Virtual PCD 00 00", "Virtual PCD 00 01")
 _FIRST_PORT = 35963
 _SOCKET = "PCSCLITE_CSOCK_NAME"
 _CLONE_NEWNET = 0x40000000
-_PATIENCE = 90.0
+_PATIENCE = 30.0
 _OFF, _ON, _RESET, _GET_ATR = 0, 1, 2, 4
 # systemd's socket activation, by hand: the daemon finds its listening socket as descriptor 3. Its
 # own /run/pcscd keeps it from the pid file of the system's daemon.
@@ -44,12 +44,19 @@ LISTEN_FDS=1 LISTEN_PID=$$ exec "$@"
 """
 
 
+def claim_socket() -> None:
+    """Say where this process and its children find the daemon: there, or nowhere.
+
+    Before anything reads it. Else whichever test asks for readers first leaves libpcsclite with the
+    system's daemon for the rest of the process, and no test finds one of its own.
+    """
+    folder = tempfile.mkdtemp(prefix="pcscd-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    os.environ[_SOCKET] = str(Path(folder) / "pcscd.comm")
+
+
 def socket_path() -> Path:
-    """Return where the daemon of this run listens; sets it for this process and its children."""
-    if _SOCKET not in os.environ:
-        folder = tempfile.mkdtemp(prefix="pcscd-")
-        atexit.register(shutil.rmtree, folder, ignore_errors=True)
-        os.environ[_SOCKET] = str(Path(folder) / "pcscd.comm")
+    """Return where the daemon of this run listens."""
     return Path(os.environ[_SOCKET])
 
 

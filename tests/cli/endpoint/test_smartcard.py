@@ -347,7 +347,6 @@ def test_no_reader(engineer: Engineer) -> None:
 def test_no_daemon(engineer: Engineer) -> None:
     """Exit 7, and how it is started."""
     vpcd.need()
-    vpcd.socket_path()
     ran = engineer.enrolls()
     assert ran.code == 7
     assert "the PC/SC service does not run" in ran.err
