@@ -80,6 +80,10 @@ class CaFolder:
         """Return the CA's certificate; raise Malformed."""
         return _load(self.certificate_file)
 
+    def cacerts(self) -> list[x509.Certificate]:
+        """Return what /cacerts hands out (RFC 7030 section 4.1.3); raise Malformed."""
+        return [self.certificate()]
+
     def is_encrypted(self) -> bool:
         """Tell whether the CA's key needs a passphrase."""
         return keys.is_encrypted(files.read(self.key_file))

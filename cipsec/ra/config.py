@@ -15,6 +15,7 @@ from cipsec.current import CurrentFile
 from cipsec.errors import CipsecError, LocalState, Malformed
 from cipsec.pki import identity, names
 from cipsec.pki.identity import Rules
+from cipsec.ra import tables
 from cipsec.ra.notify.channels import Channel
 from cipsec.ra.notify.config import parse_channels
 from cipsec.ra.policy import Policy
@@ -80,17 +81,17 @@ def load(path: Path) -> Config:
 def parse(data: bytes) -> Config:
     """Read the text of ca.toml; raise Malformed naming table and key."""
     try:
-        tables = tomllib.loads(data.decode("utf-8"))
+        found = tomllib.loads(data.decode("utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise Malformed(f"this is not TOML: {error}") from None
-    _known(tables, {"name", "server", "certificate", "rule", "identity", "channel"}, "")
-    rules = tables.get("identity")
-    policy, channels = parse_rules(tables.get("rule")), parse_channels(tables.get("channel"))
+    tables.known(found, {"name", "server", "certificate", "rule", "identity", "channel"}, "")
+    rules = found.get("identity")
+    policy, channels = parse_rules(found.get("rule")), parse_channels(found.get("channel"))
     _check_recipients(policy, frozenset(channel.name for channel in channels))
     return Config(
-        name=_text(tables, "name", ""),
-        server=_server(_table(tables, "server")),
-        certificate=_certificate(_table(tables, "certificate")),
+        name=tables.text(found, "name", ""),
+        server=_server(tables.table(found, "server")),
+        certificate=_certificate(tables.table(found, "certificate")),
         policy=policy,
         identity=identity.DEFAULT if rules is None else identity.parse_rules(rules),
         channels=channels,
@@ -129,90 +130,39 @@ class ConfigFile:
 def _server(table: Mapping[str, Any]) -> ServerConfig:
     known = {"hosts", "labels", "retry_after", "tls", "one_line", "challenge_password"}
     known |= {"max_pending", "max_pending_per_address", "remind", "expiring"}
-    _known(table, known, "server")
+    tables.known(table, known, "server")
     default = ServerConfig()
-    labels = frozenset(_label(text) for text in _texts(table, "labels"))
-    retry_after = _duration(table, "retry_after", default.retry_after)
+    labels = frozenset(_label(text) for text in tables.texts(table, "labels"))
+    retry_after = tables.duration(table, "retry_after", default.retry_after)
     if retry_after < _SHORTEST_RETRY:
         raise Malformed("retry_after is at least 1s: devices would ask without pause")
+    binding = tables.choice(table, "challenge_password", ("binding", "ignore"))
     return ServerConfig(
-        hosts=tuple(_host(text) for text in _texts(table, "hosts")),
+        hosts=tuple(_host(text) for text in tables.texts(table, "hosts")),
         labels=labels,
         retry_after=retry_after,
-        tls=_choice(table, "tls", ("default", "legacy")),
-        one_line=frozenset(_texts(table, "one_line")),
-        check_binding=_choice(table, "challenge_password", ("binding", "ignore")) == "binding",
-        max_pending=_number(table, "max_pending", default.max_pending),
-        max_pending_per_address=_number(
+        tls=tables.choice(table, "tls", ("default", "legacy")),
+        one_line=frozenset(tables.texts(table, "one_line")),
+        check_binding=binding == "binding",
+        max_pending=tables.number(table, "max_pending", default.max_pending),
+        max_pending_per_address=tables.number(
             table, "max_pending_per_address", default.max_pending_per_address
         ),
-        remind=_duration(table, "remind", default.remind),
-        expiring=_duration(table, "expiring", default.expiring),
+        remind=tables.duration(table, "remind", default.remind),
+        expiring=tables.duration(table, "expiring", default.expiring),
     )
 
 
 def _certificate(table: Mapping[str, Any]) -> CertificateConfig:
-    _known(table, {"validity", "backdate"}, "certificate")
+    tables.known(table, {"validity", "backdate"}, "certificate")
     default = CertificateConfig()
-    validity = _duration(table, "validity", default.validity)
-    backdate = _duration(table, "backdate", default.backdate)
+    validity = tables.duration(table, "validity", default.validity)
+    backdate = tables.duration(table, "backdate", default.backdate)
     if not validity:
         raise Malformed("validity must be longer than nothing")
     if backdate > _LONGEST_BACKDATE:
         raise Malformed(f"backdate is at most {times.show_duration(_LONGEST_BACKDATE)}")
     return CertificateConfig(validity, backdate)
-
-
-def _known(table: Mapping[str, Any], keys: set[str], where: str) -> None:
-    unknown = sorted(set(table) - keys)
-    if unknown:
-        place = f"[{where}]: " if where else ""
-        raise Malformed(f"{place}{unknown[0]!r} is not known")
-
-
-def _table(tables: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-    table = tables.get(key, {})
-    if not isinstance(table, dict):
-        raise Malformed(f"{key} is not a table")
-    return table
-
-
-def _text(table: Mapping[str, Any], key: str, default: str) -> str:
-    value = table.get(key, default)
-    if not isinstance(value, str):
-        raise Malformed(f"{key} is not a text")
-    return value
-
-
-def _texts(table: Mapping[str, Any], key: str) -> list[str]:
-    value = table.get(key, [])
-    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-        raise Malformed(f"{key} is not a list of texts")
-    return value
-
-
-def _choice(table: Mapping[str, Any], key: str, choices: tuple[str, ...]) -> str:
-    value = table.get(key, choices[0])
-    if value not in choices:
-        raise Malformed(f"{key} must be one of {', '.join(choices)}")
-    return str(value)
-
-
-def _number(table: Mapping[str, Any], key: str, default: int) -> int:
-    value = table.get(key, default)
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise Malformed(f"{key} is not a whole number above zero")
-    return value
-
-
-def _duration(table: Mapping[str, Any], key: str, default: timedelta) -> timedelta:
-    if key not in table:
-        return default
-    text = _text(table, key, "")
-    try:
-        return times.parse_duration(text)
-    except CipsecError as error:
-        raise Malformed(f"{key}: {error.message}", hint=error.hint) from None
 
 
 def is_label(text: str) -> bool:

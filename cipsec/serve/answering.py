@@ -42,7 +42,7 @@ async def serving(
         own_names=plan.certificate.names,
         tell=tell,
     )
-    est = EstServer(authority, [plan.authority.certificate], config.current)
+    est = EstServer(authority, plan.folder.cacerts(), config.current)
     front = FrontServer(plan.context(), est.handle)
     try:
         await front.start(sockets)
