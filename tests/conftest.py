@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import tempfile
 from collections.abc import Iterator
 from datetime import timedelta
@@ -18,6 +19,9 @@ from cipsec.store.writer import Writer
 from tests.support import ca, vpcd
 
 vpcd.claim_socket()
+# A shell starts what runs behind it with SIGINT ignored, and so do the programs that tests start
+# and interrupt: they would never end.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
