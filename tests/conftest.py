@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import tempfile
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
-import filelock
 import pytest
+from xdist.scheduler import LoadFileScheduling  # type: ignore[import-untyped]  # it has none
 
 from cipsec import times
 from cipsec.ca_folder import CaFolder
@@ -46,27 +44,25 @@ def writer(store: Database) -> Iterator[Writer]:
     writer.close()
 
 
-# Modules in which something is announced or found on the network, which all processes share, or
-# that have a card daemon of their own, which wants its time.
-_SHARED = (
-    "discovery",
-    "interop",
-    "serve",
-    "card/pcsc",
-    "card/test_tls.py",
-    "cli/smartcard/test_terminal.py",
-    "cli/test_discover.py",
-    "cli/endpoint/test_at_ca.py",
-    "cli/endpoint/test_smartcard.py",
-)
+# What is announced or found on the network, which all processes share, runs in one of them.
+_NETWORK = ("tests/discovery/", "tests/cli/test_discover.py", "tests/cli/endpoint/test_at_ca.py")
+# Whoever takes longest begins first, lest the others wait for it in the end.
+_LONG = (*_NETWORK, "tests/serve/", "tests/interop/", "tests/readme/", "tests/cli/endpoint/")
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _alone_on_the_network(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Let one such module run at a time, where several processes run the tests."""
-    inside = request.path.relative_to(Path(__file__).parent).as_posix()
-    if not inside.startswith(_SHARED):
-        yield
-        return
-    with filelock.FileLock(Path(tempfile.gettempdir()) / f"cipsec-tests-{os.geteuid()}.lock"):
-        yield
+class _Scheduling(LoadFileScheduling):  # type: ignore[misc]  # xdist has no types
+    """A file of tests to a process; all files on the network to the same."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return "network" if nodeid.startswith(_NETWORK) else str(super()._split_scope(nodeid))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> LoadFileScheduling:
+    """Say how several processes share the tests."""
+    return _Scheduling(config, log)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let the longest begin."""
+    items.sort(key=lambda item: not item.nodeid.startswith(_LONG))
