@@ -1,32 +1,48 @@
 """Certification paths (RFC 5280 section 6) to given anchors: built, verified, or refused and why.
 
 Names and purposes are left to the callers: a device's certificate and an EST server's need others.
+The paths are those of `pki.path`, found by `pki.search`; here is what time makes of them, and who
+is missing when there is none.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
+
+# From where `serialization` has it, which is slow to import.
+from cryptography.hazmat.primitives._serialization import Encoding
 
 from cipsec.errors import Untrusted
+from cipsec.pki import path
 from cipsec.pki.faults import UNREADABLE, why
-from cipsec.pki.names import show_name
+from cipsec.pki.issued import directly_issued, has_whole_signature, is_self_issued
+from cipsec.pki.names import same_name, show_name
+from cipsec.pki.path import Authority
+from cipsec.pki.search import Anchors, Objection, ends
 from cipsec.times import show_time
 
-_MAX_DEPTH = 8
-_UNDERSTOOD = frozenset(
-    {
-        x509.BasicConstraints.oid,
-        x509.KeyUsage.oid,
-        x509.ExtendedKeyUsage.oid,
-        x509.SubjectAlternativeName.oid,
-        x509.SubjectKeyIdentifier.oid,
-        x509.AuthorityKeyIdentifier.oid,
-    }
-)
+__all__ = ["Chain", "build", "directly_issued", "is_self_issued", "verify_chain"]
+
+_CLOCK = "check this machine's clock with: date -u"
+_MAX_STEPS = 16  # up, to say who is missing
+_WEIGHTIEST = 4
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Chain:
+    """A verified path: `certificates` from the leaf to the anchor, both included.
+
+    `issuers` are the CAs of each certificate's issuer's name that lead to the same anchor, the one
+    on the path first: a CA may sign its certificates with one key and its CRLs with another.
+    """
+
+    certificates: tuple[x509.Certificate, ...]
+    issuers: tuple[tuple[x509.Certificate, ...], ...]
 
 
 def verify_chain(
@@ -37,107 +53,120 @@ def verify_chain(
 ) -> list[x509.Certificate]:
     """Return the path from `leaf` to an anchor, both included; raise Untrusted and say why.
 
-    Checked: signatures, validity at `now`, basicConstraints, pathLenConstraint, keyCertSign, and
-    that no critical extension goes ununderstood. Name constraints are not understood: an
-    intermediate that has them is refused.
+    Checked: signatures, strength of the CAs' keys, validity at `now`, basicConstraints,
+    pathLenConstraint, keyCertSign, name constraints, and that no critical extension goes
+    ununderstood. Of several paths a valid one is found. A leaf that is an anchor is its own path.
     """
-    try:
-        path = _path(leaf, intermediates, anchors)
-        for position, certificate in enumerate(path):
-            _check_time(certificate, now)
-            if certificate not in anchors or position == 0:
-                _check_understood(certificate)
-            if position:
-                _check_ca(certificate, below=position - 1)
-    except UNREADABLE as error:
-        raise Untrusted(f"a certificate of the path cannot be read: {why(error)}") from None
-    return path
+    return list(build(leaf, intermediates, anchors, now).certificates)
 
 
-def _path(
+def build(
     leaf: x509.Certificate,
     intermediates: Sequence[x509.Certificate],
     anchors: Sequence[x509.Certificate],
-) -> list[x509.Certificate]:
-    """Return a path whose signatures are good; each certificate is followed once, to one issuer."""
-    path = [leaf]
-    while path[-1] not in anchors:
-        if len(path) >= _MAX_DEPTH:
-            raise Untrusted(f"the path is longer than {_MAX_DEPTH} certificates")
-        path.append(_issuer(path, intermediates, anchors))
-    return path
-
-
-def directly_issued(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
-    """Tell whether `issuer` is named in `certificate` and its key made the signature."""
+    now: datetime,
+) -> Chain:
+    """Return what `verify_chain` does, with all CAs that may speak for the issuers on it."""
     try:
-        certificate.verify_directly_issued_by(issuer)
-    except (InvalidSignature, *UNREADABLE):
-        return False
-    return True
+        if leaf in anchors:
+            return _alone(leaf, now)
+        return _below(leaf, intermediates, anchors, now)
+    except UNREADABLE as error:
+        raise Untrusted(f"a certificate of the path cannot be read: {why(error)}") from None
 
 
-def is_self_issued(certificate: x509.Certificate) -> bool:
-    """Tell whether subject and issuer are the same name, as in a root."""
-    return certificate.subject == certificate.issuer
+def _alone(leaf: x509.Certificate, now: datetime) -> Chain:
+    path.check_understood(leaf)
+    _check_times([leaf], now)
+    return Chain((leaf,), ())
 
 
-def _issuer(
-    path: Sequence[x509.Certificate],
+def _below(
+    leaf: x509.Certificate,
     intermediates: Sequence[x509.Certificate],
     anchors: Sequence[x509.Certificate],
-) -> x509.Certificate:
-    child = path[-1]
-    for candidate in (*anchors, *intermediates):
-        if candidate not in path and directly_issued(child, candidate):
-            return candidate
-    raise Untrusted(
-        f"no trusted CA issued the certificate of {show_name(child.subject) or 'no name'}"
-        f" (its issuer is {show_name(child.issuer) or 'no name'})"
-    )
+    now: datetime,
+) -> Chain:
+    weak = path.weak_signature(leaf) or _cut_off(leaf)
+    if weak:
+        raise Untrusted(f"the certificate of {show_name(leaf.subject)} proves nothing: {weak}")
+    intermediates = [one for one in intermediates if not _cut_off(one)]
+    trusted, objection = _anchors(anchors)
+    issuers = trusted.issuers(leaf.issuer, intermediates)
+    found, refused = ends(leaf, issuers, path.end)
+    if not found:
+        weightiest = objection.or_else(refused)
+        raise Untrusted(_who_is_missing(leaf, intermediates, anchors) or weightiest.sentence)
+    chosen = next((one for one in found if one.begin <= now <= one.end), found[0])
+    certificates = (leaf, *chosen.authority.path)
+    _check_times(certificates, now)
+    speaking = _speaking(certificates, trusted, intermediates, chosen.authority.anchor_sha256)
+    return Chain(certificates, tuple(speaking))
 
 
-def _check_time(certificate: x509.Certificate, now: datetime) -> None:
-    name = show_name(certificate.subject)
-    if now < certificate.not_valid_before_utc:
-        since = show_time(certificate.not_valid_before_utc)
-        raise Untrusted(f"the certificate of {name} is valid only from {since}", hint=_CLOCK)
-    if now > certificate.not_valid_after_utc:
-        end = show_time(certificate.not_valid_after_utc)
-        raise Untrusted(f"the certificate of {name} expired at {end}", hint=_CLOCK)
+def _cut_off(certificate: x509.Certificate) -> str | None:
+    whole = has_whole_signature(certificate, certificate.public_bytes(Encoding.DER))
+    return None if whole else "its signature ends within an octet"
 
 
-_CLOCK = "check this machine's clock with: date -u"
+def _anchors(anchors: Iterable[x509.Certificate]) -> tuple[Anchors, Objection]:
+    """Return those that can be anchors, and why the last of the others cannot."""
+    authorities, objection = list[Authority](), Objection(0, "")
+    for one in dict.fromkeys(anchors):
+        try:
+            authorities.append(path.anchor(one))
+        except Untrusted as error:
+            objection = Objection(_WEIGHTIEST, error.message)
+    return Anchors(authorities), objection
 
 
-def _check_understood(certificate: x509.Certificate) -> None:
-    for extension in certificate.extensions:
-        # Name constraints bind whether or not their CA remembered to mark them critical.
-        binding = extension.critical or extension.oid == x509.NameConstraints.oid
-        if binding and extension.oid not in _UNDERSTOOD:
-            name = show_name(certificate.subject)
-            oid = extension.oid.dotted_string
-            raise Untrusted(f"the certificate of {name} has the extension {oid}: not understood")
+def _speaking(
+    certificates: Sequence[x509.Certificate],
+    trusted: Anchors,
+    intermediates: Sequence[x509.Certificate],
+    anchor_sha256: str,
+) -> Iterator[tuple[x509.Certificate, ...]]:
+    for child, issuer in itertools.pairwise(certificates):
+        others = trusted.issuers(child.issuer, intermediates).authorities
+        alike = (one.certificate for one in others if one.anchor_sha256 == anchor_sha256)
+        yield tuple(dict.fromkeys((issuer, *alike)))
 
 
-def _check_ca(certificate: x509.Certificate, *, below: int) -> None:
-    """Check that it may sign certificates with `below` CA certificates between it and the leaf."""
-    name = show_name(certificate.subject)
+def _check_times(certificates: Iterable[x509.Certificate], now: datetime) -> None:
+    for certificate in certificates:
+        name = show_name(certificate.subject)
+        if now < certificate.not_valid_before_utc:
+            since = show_time(certificate.not_valid_before_utc)
+            raise Untrusted(f"the certificate of {name} is valid only from {since}", hint=_CLOCK)
+        if now > certificate.not_valid_after_utc:
+            end = show_time(certificate.not_valid_after_utc)
+            raise Untrusted(f"the certificate of {name} expired at {end}", hint=_CLOCK)
+
+
+def _who_is_missing(
+    leaf: x509.Certificate,
+    intermediates: Sequence[x509.Certificate],
+    anchors: Sequence[x509.Certificate],
+) -> str | None:
+    """Return which certificate's issuer is not there; None where signatures lead to an anchor."""
+    climbed, candidates = [leaf], list(dict.fromkeys((*anchors, *intermediates)))
+    while climbed[-1] not in anchors:
+        child = climbed[-1]
+        issuer = next((c for c in candidates if c not in climbed and _issued(child, c)), None)
+        if issuer is None:
+            return (
+                f"no trusted CA issued the certificate of {show_name(child.subject) or 'no name'}"
+                f" (its issuer is {show_name(child.issuer) or 'no name'})"
+            )
+        if len(climbed) > _MAX_STEPS:
+            return None
+        climbed.append(issuer)
+    return None
+
+
+def _issued(child: x509.Certificate, candidate: x509.Certificate) -> bool:
     try:
-        constraints = certificate.extensions.get_extension_for_class(x509.BasicConstraints).value
-    except x509.ExtensionNotFound:
-        raise Untrusted(f"{name} is not a CA") from None
-    if not constraints.ca:
-        raise Untrusted(f"{name} is not a CA")
-    if constraints.path_length is not None and below > constraints.path_length:
-        raise Untrusted(f"{name} may have {constraints.path_length} CAs below it, not {below}")
-    if not _may_sign(certificate):
-        raise Untrusted(f"{name} may not sign certificates")
-
-
-def _may_sign(certificate: x509.Certificate) -> bool:
-    try:
-        usage = certificate.extensions.get_extension_for_class(x509.KeyUsage).value
-    except x509.ExtensionNotFound:
-        return True  # RFC 5280 section 6.1.4 (n): only when the extension is there
-    return usage.key_cert_sign
+        named = same_name(child.issuer, candidate.subject)
+    except UNREADABLE:
+        return False
+    return named and directly_issued(child, candidate)

@@ -13,7 +13,7 @@ from cryptography import x509
 from cryptography.x509.oid import NameOID
 
 from cipsec.errors import Untrusted
-from cipsec.pki.names import comparable, sans_of
+from cipsec.pki.names import comparable, is_host_name, sans_of
 
 # Each pair costs some microseconds: a certificate stuffed with names must not stop the server.
 _MAX_COMPARISONS = 4096
@@ -64,8 +64,31 @@ def _check_name(
 
 
 def _is_plain(name: x509.GeneralName) -> bool:
-    """Tell what stands for one name from wildcards, which may reach into an excluded subtree."""
-    return not (isinstance(name, x509.DNSName) and "*" in name.value)
+    """Tell what stands for one name from wildcards, which may reach into an excluded subtree.
+
+    A URI without a host that is a name cannot be judged (RFC 5280 section 4.2.1.10).
+    """
+    match name:
+        case x509.DNSName(value=value):
+            return "*" not in value
+        case x509.UniformResourceIdentifier(value=value):
+            return _host_of(value) is not None
+        case _:
+            return True
+
+
+def _host_of(uri: str) -> str | None:
+    """Return the host name in a URI; None where there is none, or an address."""
+    from urllib.parse import urlsplit
+
+    host = urlsplit(uri).hostname
+    return host if host and is_host_name(host) else None
+
+
+def _uri_within(name: str, base: str) -> bool:
+    """Compare the host in a URI: that host alone, or with a leading dot what is below it."""
+    host, base = (_host_of(name) or "").casefold(), base.casefold()
+    return host.endswith(base) if base.startswith(".") else host == base
 
 
 def _host_within(name: str, base: str) -> bool:
@@ -99,6 +122,7 @@ def _address_within(name: Any, base: Any) -> bool:
 _WITHIN: dict[type[x509.GeneralName], Callable[[Any, Any], bool]] = {
     x509.DNSName: _host_within,
     x509.RFC822Name: _mail_within,
+    x509.UniformResourceIdentifier: _uri_within,
     x509.DirectoryName: _directory_within,
     x509.IPAddress: _address_within,
 }

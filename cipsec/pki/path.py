@@ -1,10 +1,11 @@
-"""Certification paths of a device vendor (RFC 5280 section 6), from the anchor down to a device.
+"""Certification paths (RFC 5280 section 6), from the anchor down to one certificate.
 
 Not by cryptography's verifier: it wants all certificates valid at one time, times in the encoding
 of the web's rules and no critical directoryName constraint, overlooks those that are not critical,
 and takes an anchor for a device. Vendor certificates outlive all that; the tests hold this module
-against it and against openssl. What is never optional is checked here; expiry, EKU, SAN and AKI are
-told, for the caller to insist on. How the CAs are found is left to `pki.search`.
+against it, against openssl and against NIST's PKITS. What is never optional is checked here;
+expiry, EKU, SAN and AKI are told, for the caller to insist on. How the CAs are found is left to
+`pki.search`.
 """
 
 from __future__ import annotations
@@ -16,14 +17,14 @@ from datetime import datetime
 from typing import TypeVar
 
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
-from cryptography.x509.oid import ExtendedKeyUsageOID
+from cryptography.x509.oid import ExtendedKeyUsageOID, SignatureAlgorithmOID
 
 from cipsec.errors import Untrusted
 from cipsec.pki import constraints, fingerprint
-from cipsec.pki.chain import is_self_issued
 from cipsec.pki.faults import UNREADABLE, why
+from cipsec.pki.issued import is_self_issued
 from cipsec.pki.names import show_name
 
 MAX_CAS = 8  # on one path: vendors have one or two
@@ -75,7 +76,7 @@ class Authority:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DevicePath:
-    """A device's certificate below a CA: valid but for what vendors' certificates often lack.
+    """A certificate below a CA, mostly a device's: valid but for what such often lack.
 
     `begin`, `end`, `names_client` and `has_aki` are of all certificates on the path.
     """
@@ -153,11 +154,19 @@ def device(issuer: Authority, leaf: x509.Certificate) -> DevicePath:
 
     Raises Untrusted.
     """
-    extensions = leaf.extensions
-    _check_understood(leaf, extensions, _UNDERSTOOD)
-    basic = _value(extensions, x509.BasicConstraints)
+    basic = _value(leaf.extensions, x509.BasicConstraints)
     if basic and basic.ca:
         raise Untrusted("the client certificate is a CA's, not a device's")
+    return end(issuer, leaf)
+
+
+def end(issuer: Authority, leaf: x509.Certificate) -> DevicePath:
+    """Return the path of any certificate that `issuer` has signed, a CA's included.
+
+    The caller has checked the signature. Raises Untrusted.
+    """
+    extensions = leaf.extensions
+    check_understood(leaf)
     constraints.check(leaf, issuer.constraints)
     return DevicePath(
         leaf=leaf,
@@ -177,6 +186,8 @@ def weak_signature(certificate: x509.Certificate) -> str | None:
     except UNREADABLE:
         return "it is signed in a way that is not known"
     if algorithm is None:
+        if certificate.signature_algorithm_oid == SignatureAlgorithmOID.ED25519:
+            return None
         return "it is signed with a kind of key that is not served; EC or RSA is"
     if algorithm.name not in _HASHES:
         return f"it is signed with {algorithm.name.upper()}, which proves nothing; SHA-256 would"
@@ -187,6 +198,8 @@ def _check_key(key: PublicKeyTypes, name: str) -> None:
     match key:
         case ec.EllipticCurvePublicKey() if key.curve.name in _CURVES:
             return
+        case ed25519.Ed25519PublicKey():
+            return  # none is issued here; what others sign with it is proved all the same
         case rsa.RSAPublicKey() if (
             _MIN_RSA_BITS <= key.key_size <= _MAX_RSA_BITS
             and key.public_numbers().e <= _MAX_RSA_EXPONENT
@@ -208,15 +221,15 @@ def _ca_extensions(certificate: x509.Certificate) -> x509.Extensions:
     usage = _value(extensions, x509.KeyUsage)
     if usage is not None and not usage.key_cert_sign:
         raise Untrusted(f"{name} may not sign certificates")
-    _check_understood(certificate, extensions, _UNDERSTOOD_OF_CAS)
+    check_understood(certificate)
     return extensions
 
 
-def _check_understood(
-    certificate: x509.Certificate,
-    extensions: x509.Extensions,
-    understood: frozenset[x509.ObjectIdentifier],
-) -> None:
+def check_understood(certificate: x509.Certificate) -> None:
+    """Raise Untrusted for a critical extension that is not understood (RFC 5280 section 4.2)."""
+    extensions = certificate.extensions
+    basic = _value(extensions, x509.BasicConstraints)
+    understood = _UNDERSTOOD_OF_CAS if basic and basic.ca else _UNDERSTOOD
     for extension in extensions:
         if extension.critical and extension.oid not in understood:
             name, oid = show_name(certificate.subject), extension.oid.dotted_string

@@ -28,6 +28,7 @@ NOW = datetime(2026, 11, 23, 5, 0, tzinfo=UTC)
 DAY = timedelta(days=1)
 CA = x509.BasicConstraints(ca=True, path_length=None)
 UNKNOWN = x509.UnrecognizedExtension(NameOID.SURNAME, b"\x05\x00")
+CA_DER = der.extension(der.BASIC_CONSTRAINTS, b"\x30\x03\x01\x01\xff", critical=True)
 CONSTRAINTS = x509.NameConstraints([x509.DNSName("plant.local")], None)
 
 
@@ -130,6 +131,22 @@ def test_an_anchor_may_be_any_certificate() -> None:
     assert verify(certificate, [LOW], [MIDDLE]) == ["Drive 7", "Low", "Middle"]
     assert verify(certificate, [], [Issuer(certificate, ROOT.key)]) == ["Drive 7"]
     assert verify(ROOT.certificate) == ["Root"]
+
+
+def test_names_are_compared_by_value() -> None:
+    """Another string type, case and spaces make no other CA (RFC 5280 section 7.1)."""
+    spelled = der.name((der.COMMON_NAME, der.PRINTABLE, b"DRIVE  7"))
+    root = Issuer(x509.load_der_x509_certificate(der.certificate(CA_DER, subject=spelled)), der.KEY)
+    renamed = issue("Drive 7", key=der.KEY)
+    assert renamed.certificate.subject != root.certificate.subject
+    certificate = issue("Drive 8", renamed, constraints=None).certificate
+    assert verify(certificate, anchors=[root]) == ["Drive 8", "DRIVE  7"]
+    forged = issue("Drive 8", issue("Drive 7"), constraints=None).certificate
+    refused(
+        "no trusted CA issued the certificate of CN=Drive 8 (its issuer is CN=Drive 7)",
+        forged,
+        anchors=[root],
+    )
 
 
 def test_the_second_anchor() -> None:
@@ -238,8 +255,9 @@ def test_path_lengths_that_do_not_suffice(length: int) -> None:
     root = issue("Root", constraints=limited(length))
     middle = issue("Middle", root)
     low = issue("Low", middle)
-    message = f"CN=Root may have {length} CAs below it, not {2 if length else 1}"
     path = [middle, low] if length else [middle]
+    name = "Low" if length else "Middle"
+    message = f"CN={name} stands below a CA that may have none below it"
     refused(message, leaf(path[-1]), path, [root])
 
 
@@ -263,26 +281,37 @@ def test_time() -> None:
 
 
 def test_critical_extensions_that_are_not_understood() -> None:
-    """In the leaf and in an intermediate; name constraints also when they are not critical."""
+    """In the leaf, in an intermediate and in the anchor."""
     oid = NameOID.SURNAME.dotted_string
-    message = f"the certificate of CN=Drive 7 has the extension {oid}: not understood"
-    refused(message, leaf(ROOT, extensions=[(UNKNOWN, True)]))
+    message = f"has the critical extension {oid}, which is not understood"
+    refused(f"CN=Drive 7 {message}", leaf(ROOT, extensions=[(UNKNOWN, True)]))
     middle = issue("Middle", ROOT, extensions=[(UNKNOWN, True)])
-    message = f"the certificate of CN=Middle has the extension {oid}: not understood"
-    refused(message, leaf(middle), [middle])
-    for critical in (True, False):
-        middle = issue("Middle", ROOT, extensions=[(CONSTRAINTS, critical)])
-        message = "the certificate of CN=Middle has the extension 2.5.29.30: not understood"
-        refused(message, leaf(middle), [middle])
+    refused(f"CN=Middle {message}", leaf(middle), [middle])
+    refused(f"CN=Middle {message}", leaf(middle), [], [middle])
+
+
+@pytest.mark.parametrize("critical", [True, False])
+def test_name_constraints(critical: bool) -> None:
+    """They bind what is below, critical or not; what keeps to them is accepted."""
+    middle = issue("Middle", ROOT, extensions=[(CONSTRAINTS, critical)])
+    for host, permitted in (("drive-7.plant.local", True), ("drive-7.office.local", False)):
+        certificate = leaf(
+            middle, extensions=[(x509.SubjectAlternativeName([x509.DNSName(host)]), False)]
+        )
+        if permitted:
+            assert verify(certificate, [middle]) == ["Drive 7", "Middle", "Root"]
+        else:
+            message = "the certificate has a name beyond those that its CA may give"
+            refused(message, certificate, [middle])
 
 
 def test_a_path_without_end() -> None:
-    """Eight certificates are enough, for whoever sends hundreds."""
+    """Eight CAs are enough, for whoever sends hundreds."""
     chain = [ROOT]
-    for number in range(7):
+    for number in range(8):
         chain.append(issue(f"CA {number}", chain[-1]))
-    assert len(verify(leaf(chain[-2]), chain[1:-1])) == 8
-    refused("the path is longer than 8 certificates", leaf(chain[-1]), chain[1:])
+    assert len(verify(leaf(chain[-2]), chain[1:-1])) == 9
+    refused("the path has more than 8 CAs", leaf(chain[-1]), chain[1:])
 
 
 def test_two_cas_that_sign_each_other() -> None:
@@ -302,6 +331,18 @@ def test_a_tampered_signature() -> None:
         bits[place] ^= 1
         with pytest.raises(Untrusted):
             verify(x509.load_der_x509_certificate(bytes(bits)))
+
+
+def test_a_signature_with_unused_bits() -> None:
+    """How many there are is not signed: of two certificates that differ only there one counts."""
+    while True:
+        whole = bytearray(leaf(ROOT).public_bytes(Encoding.DER))
+        if not whole[-1] & 1:
+            break
+    signature = x509.load_der_x509_certificate(bytes(whole)).signature
+    whole[-len(signature) - 1] = 1
+    message = "the certificate of CN=Drive 7 proves nothing: its signature ends within an octet"
+    refused(message, x509.load_der_x509_certificate(bytes(whole)))
 
 
 X400 = der.extension(der.SUBJECT_ALT_NAME, der.sequence(der.tlv(0xA3, b"\x30\x00")))
