@@ -28,6 +28,7 @@ from cipsec._cli.allowlist_tables import export, import_
 from cipsec._cli.options import CaDir, DryRun, Force, command, group
 from cipsec._cli.talk import Talk
 from cipsec.errors import Malformed, NotFound, UsageError
+from cipsec.store.codes import Code
 
 if TYPE_CHECKING:
     from cipsec.pki.device import DeviceId, Mac
@@ -94,9 +95,9 @@ def add(
     to = chosen(lists, list_name)
     done = edit.add(lists, to, added, replace=force, dry_run=dry_run)
     if not dry_run:
-        record_events(folder, "allowlist-added", done.new, f"list {to}")
+        record_events(folder, Code.ALLOWLIST_ADDED, done.new, f"list {to}")
         record_events(
-            folder, "allowlist-added", done.replaced, f"list {to}: other values than before"
+            folder, Code.ALLOWLIST_ADDED, done.replaced, f"list {to}: other values than before"
         )
     _tell(talk, f"added to {to}", [*done.new, *done.replaced], dry_run=dry_run)
     show(talk, done.listed)
@@ -125,7 +126,7 @@ def remove(
     except NotFound as error:
         raise _elsewhere(lists, of, wanted, error) from None
     if not dry_run:
-        record_events(folder, "allowlist-removed", wanted, f"list {of}")
+        record_events(folder, Code.ALLOWLIST_REMOVED, wanted, f"list {of}")
     _tell(talk, f"removed from {of}", wanted, dry_run=dry_run)
     show(talk, gone)
 

@@ -13,6 +13,7 @@ from cipsec import times
 from cipsec._cli import actor
 from cipsec._cli.talk import Talk
 from cipsec.errors import NotFound
+from cipsec.store.codes import Code
 
 if TYPE_CHECKING:
     import sqlite3
@@ -94,7 +95,7 @@ def show(talk: Talk, listed: Iterable[Listed]) -> None:
 
 
 def record_events(
-    folder: CaFolder, event: str, devices: Sequence[DeviceId | Mac | None], reason: str
+    folder: CaFolder, event: Code, devices: Sequence[DeviceId | Mac | None], reason: str
 ) -> None:
     """Record what an administrator did, once for each device; None stands for no one device."""
     from cipsec.store import events

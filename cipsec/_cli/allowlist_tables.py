@@ -13,6 +13,7 @@ from cipsec._cli.allowlist_shown import ListName, chosen, lists_of, record_event
 from cipsec._cli.options import CaDir, DryRun, Force, Output
 from cipsec._cli.talk import Talk
 from cipsec.errors import LocalState, Malformed, UsageError
+from cipsec.store.codes import Code
 
 if TYPE_CHECKING:
     from cipsec.ra.allowlist.entries import Entry
@@ -84,7 +85,7 @@ def import_(
     told = f"{len(done.new)} new, {len(done.replaced)} with other values"
     if not dry_run and (done.new or done.replaced):
         source = "stdin" if file == "-" else Path(file).name
-        record_events(folder, "allowlist-imported", [None], f"list {to}: {told}, from {source}")
+        record_events(folder, Code.ALLOWLIST_IMPORTED, [None], f"list {to}: {told}, from {source}")
     talk.say(f"cipsec: {to}: {told}{' would be listed' if dry_run else ''}")
     show(talk, done.listed)
 

@@ -115,6 +115,7 @@ def _tell_whoever_listens(talk: Talk, event: Event) -> None:
 def _tell(talk: Talk, event: Event) -> None:
     from cipsec import safe, times
     from cipsec.ra.policy import GLOBAL_GRANT
+    from cipsec.store.codes import Code
 
     if talk.json:
         from cipsec.store.events import shown
@@ -128,10 +129,10 @@ def _tell(talk: Talk, event: Event) -> None:
         f"from {event.address}" if event.address else "",
         f"({event.rule}: {event.reason})" if event.rule else f"({event.reason})",
         f"approve with: cipsec ca approve {event.request[:_SHORT]}"
-        if event.event in ("pending", "replacement") and event.request
+        if event.event in (Code.PENDING, Code.REPLACEMENT) and event.request
         else "",
     ]
     line = " ".join(safe.text(part) for part in parts if part)
     talk.say(f"{times.show_time(times.now())} {line}")
-    if event.event == "granted" and event.reason and event.reason.startswith(GLOBAL_GRANT):
+    if event.event == Code.GRANTED and event.reason and event.reason.startswith(GLOBAL_GRANT):
         talk.warn("that was the global grant: nothing was proved, and anybody gets a certificate")

@@ -18,6 +18,7 @@ from cipsec._cli.until import Until
 from cipsec._cli.user_limits import AtLabel, Labels, Uses
 from cipsec._cli.user_password import Generate, PasswordTo, Source
 from cipsec.errors import AlreadyExists, CredentialsRefused, NotFound
+from cipsec.store.codes import Code
 
 if TYPE_CHECKING:
     import sqlite3
@@ -82,7 +83,7 @@ def add(
     def work(db: sqlite3.Connection) -> dict[str, object]:
         if not users.insert(db, row):
             raise _exists(name)
-        _note(db, "user-added", row, at)
+        _note(db, Code.USER_ADDED, row, at)
         return user_limits.record(db, row, now)
 
     with source.handed_out(password):
@@ -126,7 +127,7 @@ def set_password(
         row = changed(_found(db, name))
         users.set_limits(db, name, until=row.until, uses=row.uses, labels=row.labels)
         users.set_password(db, name, hashed, at=at)
-        _note(db, "password-set", row, at)
+        _note(db, Code.PASSWORD_SET, row, at)
         row = _found(db, name)
         return row, user_limits.record(db, row, now)
 
@@ -149,7 +150,7 @@ def remove(talk: Talk, name: Name, *, yes: Yes = False, ca_dir: CaDir = None) ->
     def work(db: sqlite3.Connection) -> dict[str, object]:
         row = _found(db, name)
         users.remove(db, name)
-        _note(db, "user-removed", user_limits.unlimited(row), int(now.timestamp()))
+        _note(db, Code.USER_REMOVED, user_limits.unlimited(row), int(now.timestamp()))
         return user_limits.record(db, row, now)
 
     _print(talk, [_write(ca_dir, work)])
@@ -204,7 +205,7 @@ def _exists(name: str) -> AlreadyExists:
     return AlreadyExists(f"there is a user {name}", hint=hint)
 
 
-def _note(db: sqlite3.Connection, event: str, row: UserRow, at: int) -> None:
+def _note(db: sqlite3.Connection, event: Code, row: UserRow, at: int) -> None:
     from cipsec.store import events
 
     events.append(db, events.Event(at, event, actor.name(), reason=user_limits.in_words(row)))

@@ -13,6 +13,7 @@ from cipsec._cli import actor, ask, exits, given
 from cipsec._cli.options import CaDir, Force, Yes, command, group
 from cipsec._cli.talk import Talk
 from cipsec.errors import Untrusted, UsageError
+from cipsec.store.codes import Code
 
 if TYPE_CHECKING:
     import sqlite3
@@ -137,7 +138,7 @@ def add(
     def work() -> Vendor:
         return keep.add(where, name, certificates, said, lists=lists)
 
-    vendor = _recorded(folder, "vendor-added", name, certificates, work)
+    vendor = _recorded(folder, Code.VENDOR_ADDED, name, certificates, work)
     _warn_of_age(talk, vendor)
     _warn_of_lists(talk, [vendor])
     _print(talk, where, [vendor])
@@ -162,7 +163,7 @@ def remove(talk: Talk, name: Name, *, yes: Yes = False, ca_dir: CaDir = None) ->
     except LocalState:
         removed = []  # broken files can be removed as well
     certificates = [a.certificate for vendor in removed for a in vendor.anchors]
-    _recorded(folder, "vendor-removed", name, certificates, lambda: keep.remove(where, name))
+    _recorded(folder, Code.VENDOR_REMOVED, name, certificates, lambda: keep.remove(where, name))
     _print(talk, where, removed)
     return exits.OK
 
@@ -222,7 +223,7 @@ def _check_fingerprints(certificates: Sequence[x509.Certificate], wanted: Sequen
 
 def _recorded(
     folder: CaFolder,
-    event: str,
+    event: Code,
     name: str,
     certificates: Sequence[x509.Certificate],
     work: Callable[[], _T],

@@ -16,6 +16,7 @@ from cipsec.errors import StoreFailed
 from cipsec.store import certificates, due, events, requests, schema
 from cipsec.store import channels as log
 from cipsec.store.certificates import CertificateRow
+from cipsec.store.codes import Code
 from cipsec.store.events import Event
 from cipsec.store.readonly import ReadOnly
 from cipsec.store.requests import Waiting
@@ -30,7 +31,7 @@ _LITTLE, _TOO_LITTLE = 1 << 30, 100 << 20  # bytes
 _LATEST = 100_000  # events that are looked at: an index by time is nothing else's need
 _QUEUE = 100_000  # requests that are counted
 _ENDING = 1_000  # certificates that are looked at one by one
-_TROUBLES = frozenset({"policy-error", "credential-locked"})
+_TROUBLES = frozenset({Code.POLICY_ERROR, Code.CREDENTIAL_LOCKED})
 _NOT_LOOKED_AT = "not looked at: the store cannot be used"
 
 

@@ -26,6 +26,7 @@ from cipsec.ra.refusals import Refusals
 from cipsec.ra.sources import Sources
 from cipsec.store import certificates, events, requests
 from cipsec.store.certificates import CertificateRow
+from cipsec.store.codes import Code
 from cipsec.store.database import Work
 from cipsec.store.events import Event
 from cipsec.store.requests import Standing, State
@@ -179,7 +180,7 @@ class RegistrationAuthority:
     async def _note_refusal(self, case: Case, reason: str) -> None:
         address = case.enrollment.address
         if self._refusals.is_news(case.id, reason, case.now, address=address):
-            await self._record(record.event(case, "refused", reason))
+            await self._record(record.event(case, Code.REFUSED, reason))
 
     async def _refuse_login(self, enrollment: Enrollment, reason: str) -> Refused:
         now, user = self._clock(), enrollment.login.user if enrollment.login else ""
@@ -196,13 +197,13 @@ class RegistrationAuthority:
         """Record what could not be judged, and with which rule's consequence."""
         for trouble in case.decision.troubles:
             if self._troubles.is_news("policy", trouble, case.now):
-                await self._record(Event(case.at, "policy-error", "server", reason=trouble))
+                await self._record(Event(case.at, Code.POLICY_ERROR, "server", reason=trouble))
 
     async def report(self, trouble: LocalState) -> None:
         """Record that requests cannot be decided, and why; raise StoreFailed."""
         if not isinstance(trouble, StoreFailed):
             at = int(self._clock().timestamp())
-            await self._record(Event(at, "policy-error", "server", reason=trouble.message))
+            await self._record(Event(at, Code.POLICY_ERROR, "server", reason=trouble.message))
 
     async def _record(self, event: Event) -> None:
         await self._writer.write(lambda db: events.append(db, event))

@@ -25,6 +25,7 @@ from cipsec.ra.replacement import known
 from cipsec.ra.sources import Sources
 from cipsec.store import certificates, events, held
 from cipsec.store.certificates import CertificateRow
+from cipsec.store.codes import Code
 from cipsec.times import show_time
 
 
@@ -93,5 +94,5 @@ def keep(db: sqlite3.Connection, order: Order, row: CertificateRow) -> None:
     """Record certificate and event, inside the caller's transaction."""
     certificates.insert(db, row)
     held.insert(db, row.serial, order.case().known.names)
-    event = record.event(order.case(), "granted", row.reason, actor=order.by, serial=row.serial)
+    event = record.event(order.case(), Code.GRANTED, row.reason, actor=order.by, serial=row.serial)
     events.append(db, event)

@@ -22,6 +22,7 @@ from cipsec.ra.revocation import revoke
 from cipsec.ra.users import proof
 from cipsec.store import certificates, credentials, events, held, requests, users, uses
 from cipsec.store.certificates import CertificateRow
+from cipsec.store.codes import Code
 from cipsec.store.events import Event
 from cipsec.store.requests import Standing, State
 from cipsec.store.users import UserRow
@@ -107,7 +108,7 @@ def issue(
     for use in case.decision.uses:
         uses.spend(db, use.key, case.id, serial=row.serial, at=case.at)
     requests.grant(db, case.id, row.serial)
-    event = record.event(case, "granted", case.decision.reason, serial=row.serial)
+    event = record.event(case, Code.GRANTED, case.decision.reason, serial=row.serial)
     events.append(db, event)
     return Written(Granted(row.der), (*(one for one in gone if one is not None), event))
 
@@ -207,7 +208,7 @@ def reopen(db: sqlite3.Connection, case: Case, state: State) -> tuple[Event, ...
 
 
 def _asked(db: sqlite3.Connection, case: Case, reason: str) -> tuple[Event, ...]:
-    what = "replacement" if case.predecessors else "pending"
+    what = Code.REPLACEMENT if case.predecessors else Code.PENDING
     if case.predecessors:
         serials = ", ".join(row.serial for row in case.predecessors)
         reason = f"{reason}; would replace certificate {serials}"

@@ -22,6 +22,7 @@ from cipsec.ra.enrollment import Login, UserProof
 from cipsec.ra.lockout import Lock, Lockout, Origin, Scope
 from cipsec.ra.users import hash_password, is_name, objection, proof, verify_password
 from cipsec.store import users as rows
+from cipsec.store.codes import Code
 from cipsec.store.database import Database
 from cipsec.store.events import Event
 from cipsec.store.users import UserRow
@@ -230,4 +231,4 @@ def _event(lock: Lock, attempt: _Attempt, now: datetime) -> Event:
     duration = show_duration(timedelta(seconds=lock.seconds))
     reason = f"logins of {what} are locked for {duration}: {lock.scope.value} wrong passwords"
     at = int(now.timestamp())
-    return Event(at, "credential-locked", "server", address=address or None, reason=reason)
+    return Event(at, Code.CREDENTIAL_LOCKED, "server", address=address or None, reason=reason)

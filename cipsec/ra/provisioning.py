@@ -22,6 +22,7 @@ from cipsec.pki.csr import CertificateRequest
 from cipsec.ra.policy import BY_HAND
 from cipsec.store import certificates, credentials, events, uses
 from cipsec.store.certificates import CertificateRow
+from cipsec.store.codes import Code
 from cipsec.store.credentials import CredentialRow
 from cipsec.store.events import Event
 
@@ -122,7 +123,7 @@ def keep(db: sqlite3.Connection, order: Order, row: CertificateRow) -> Credentia
     credentials.insert(db, credential)
     event = Event(
         at=row.issued_at,
-        event="provisioned",
+        event=Code.PROVISIONED,
         actor=order.by,
         serial=row.serial,
         subject=row.subject,

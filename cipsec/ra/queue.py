@@ -8,12 +8,13 @@ from datetime import UTC, datetime
 
 from cipsec.errors import NotFound, UsageError
 from cipsec.store import events, requests
+from cipsec.store.codes import Code
 from cipsec.store.requests import RequestRow, State
 from cipsec.times import show_time
 
 _SHORTEST_PREFIX = 8
 
-_VERBS = {State.APPROVED: "approved", State.REJECTED: "rejected"}
+_VERBS = {State.APPROVED: Code.APPROVED, State.REJECTED: Code.REJECTED}
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,11 +143,11 @@ def _agree(
     if row.state != State.PENDING:  # rejected before, and one who overrules is not enough
         requests.decide(db, row.id, State.PENDING, by=None, at=None, note=None)
     reason = f"{verdict.by} agrees: {count} of {row.approvals} administrators"
-    events.append(db, _event(row, "agreed", verdict.by, verdict.note or reason, at))
+    events.append(db, _event(row, Code.AGREED, verdict.by, verdict.note or reason, at))
     return Decided(row.id, State.PENDING, changed=True, reason=reason)
 
 
-def _event(row: RequestRow, what: str, by: str, reason: str, at: int) -> events.Event:
+def _event(row: RequestRow, what: Code, by: str, reason: str, at: int) -> events.Event:
     return events.Event(
         at=at,
         event=what,

@@ -10,6 +10,7 @@ from cipsec.pki import keys, names
 from cipsec.ra.enrollment import Enrollment
 from cipsec.ra.judge import Case
 from cipsec.store.certificates import CertificateRow
+from cipsec.store.codes import Code
 from cipsec.store.events import Event
 from cipsec.store.requests import RequestRow, State
 
@@ -80,7 +81,7 @@ def request_row(case: Case) -> RequestRow:
 
 
 def event(
-    case: Case, what: str, reason: str, *, actor: str | None = None, serial: str | None = None
+    case: Case, what: Code, reason: str, *, actor: str | None = None, serial: str | None = None
 ) -> Event:
     """Return the event `what`; the actor is whoever applied unless another is named."""
     user = case.evidence.user
@@ -103,7 +104,7 @@ def refused_login(enrollment: Enrollment, user: str, reason: str, at: int) -> Ev
     """Return the event of a login that was refused, before anything else was looked at."""
     return Event(
         at=at,
-        event="refused",
+        event=Code.REFUSED,
         actor=f"user {user}",
         address=enrollment.address or None,
         subject=_short(names.show_name(enrollment.request.subject)),

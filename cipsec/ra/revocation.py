@@ -17,6 +17,7 @@ from cipsec.pki.device import DeviceId
 from cipsec.ra import provisioning
 from cipsec.store import certificates, credentials, events
 from cipsec.store.certificates import CertificateRow
+from cipsec.store.codes import Code
 from cipsec.store.events import Event
 
 # RFC 5280 section 5.3.1, without those that make no sense for an endpoint's certificate.
@@ -66,7 +67,7 @@ def revoke(
         credentials.revoke(db, row.serial, by=by, reason=reason, at=at)
     event = Event(
         at=at,
-        event="revoked",
+        event=Code.REVOKED,
         actor=by,
         serial=row.serial,
         subject=row.subject,

@@ -18,6 +18,7 @@ from cipsec.pki import csr, keys
 from cipsec.pki.names import host_name, sans_of, show_name, show_san
 from cipsec.store import certificates, events
 from cipsec.store.certificates import CertificateRow
+from cipsec.store.codes import Code
 from cipsec.store.database import Database
 
 _DUE = 0.66  # of the lifetime
@@ -128,5 +129,7 @@ def _record(db: sqlite3.Connection, issued: Issued, subject: str, now: datetime)
     certificates.insert(db, row)
     events.append(
         db,
-        events.Event(at, "granted", "server", serial=issued.serial, subject=subject, reason=reason),
+        events.Event(
+            at, Code.GRANTED, "server", serial=issued.serial, subject=subject, reason=reason
+        ),
     )

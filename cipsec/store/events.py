@@ -1,4 +1,4 @@
-"""What happened, in order: rows that are added and never changed."""
+"""What happened, in order: rows that are added and never changed, each chained to all before."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 
+from cipsec.store import chain
+from cipsec.store.codes import Code
 from cipsec.times import show_time
 
 
@@ -16,7 +18,7 @@ class Event:
     """One event; `at` in seconds since 1970, `actor` who caused it, `reason` why it went so."""
 
     at: int
-    event: str
+    event: Code
     actor: str
     address: str | None = None
     request: str | None = None
@@ -28,14 +30,16 @@ class Event:
 
 
 # Not dataclasses.astuple, which copies every value: 10 us a row.
-_values = operator.attrgetter(*(field.name for field in fields(Event)))
-_COLUMNS = ", ".join(field.name for field in fields(Event))
-_INSERT = f"INSERT INTO events ({_COLUMNS}) VALUES ({', '.join('?' * len(fields(Event)))})"  # noqa: S608  # names from the class above
+_values = operator.attrgetter(*chain.FIELDS)
+_COLUMNS = ", ".join(chain.FIELDS)
+_INSERT = f"INSERT INTO events (seq, hash, {_COLUMNS}) VALUES (?, ?{', ?' * len(chain.FIELDS)})"  # noqa: S608  # names from the class above
 
 
 def append(db: sqlite3.Connection, event: Event) -> None:
-    """Add one event at the end."""
-    db.execute(_INSERT, _values(event))
+    """Add one event at the end, and to the chain, inside the caller's transaction."""
+    number, previous = chain.following(db)
+    values = _values(event)
+    db.execute(_INSERT, (number, chain.digest(previous, number, values), *values))
 
 
 def after(db: sqlite3.Connection, seq: int, *, since: int = 0) -> Iterator[tuple[int, Event]]:

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import sqlite3
 
-from cipsec.store import held
+from cipsec import times
+from cipsec.store import chain, events, held
+from cipsec.store.codes import Code
 
 VERSION = 2
 EARLIER = frozenset({1})  # what can be brought to it
@@ -147,7 +149,8 @@ CREATE TABLE events (
     subject     TEXT,
     device      TEXT,
     rule        TEXT,
-    reason      TEXT
+    reason      TEXT,
+    hash        BLOB NOT NULL DEFAULT x''   -- ties it to all events before: see chain.py
 );
 """
 
@@ -169,6 +172,9 @@ ALTER TABLE users ADD COLUMN until INTEGER;
 ALTER TABLE users ADD COLUMN uses INTEGER;
 ALTER TABLE users ADD COLUMN labels TEXT;
 """
+_EVENTS_FROM_1 = """
+ALTER TABLE events ADD COLUMN hash BLOB NOT NULL DEFAULT x'';
+"""
 
 
 def create(db: sqlite3.Connection) -> None:
@@ -185,9 +191,10 @@ def upgrade(db: sqlite3.Connection) -> int:
     """
     found = int(db.execute("PRAGMA user_version").fetchone()[0])
     if found in EARLIER:  # and no other process was faster
-        for statement in (_FROM_1 + _NEWER).split(";"):
+        for statement in (_FROM_1 + _EVENTS_FROM_1 + _NEWER).split(";"):
             db.execute(statement)
         _hold(db)
+        _chain(db)
         db.execute(f"PRAGMA user_version={VERSION}")
         return VERSION
     return found
@@ -197,3 +204,12 @@ def _hold(db: sqlite3.Connection) -> None:
     rows = db.execute("SELECT serial, device, mac, subject FROM certificates WHERE kind='endpoint'")
     for serial, device, mac, subject in rows:  # not all at once: there may be a million
         held.insert(db, serial, held.texts(device=device, mac=mac, subject=subject))
+
+
+def _chain(db: sqlite3.Connection) -> None:
+    """Chain what was recorded before there was a chain, and say so: it proves nothing of then."""
+    count = chain.build(db)
+    if count:
+        at = int(times.now().timestamp())
+        reason = f"events 1 to {count} were recorded by an earlier version and are chained now"
+        events.append(db, events.Event(at, Code.LOG_CHAINED, "cipsec", reason=reason))

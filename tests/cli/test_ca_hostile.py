@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from cipsec.ca_folder import CaFolder
 from cipsec.store import events, requests
+from cipsec.store.codes import Code
 from cipsec.store.events import Event
 from cipsec.store.requests import RequestRow
 from tests.support import ca
@@ -155,7 +156,7 @@ def _row(texts: dict[str, str]) -> RequestRow:
 
 
 def _event(texts: dict[str, str]) -> Event:
-    return Event(0, "pending", texts["subject"], subject=texts["proved"], reason=texts["note"])
+    return Event(0, Code.PENDING, texts["subject"], subject=texts["proved"], reason=texts["note"])
 
 
 def _replace(folder: CaFolder, row: RequestRow, event: Event) -> None:

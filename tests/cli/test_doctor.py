@@ -22,6 +22,7 @@ from cipsec.doctor.identity import CHECKS as IDENTITY_CHECKS
 from cipsec.doctor.machine import CHECKS as MACHINE_CHECKS
 from cipsec.endpoint.folder import Folder
 from cipsec.store import events
+from cipsec.store.codes import Code
 from cipsec.store.events import Event
 from tests.endpoint.acting import get, wish
 from tests.support import ca, serving
@@ -199,7 +200,7 @@ def test_hostile_texts(at_home: Cipsec, ca_folder: CaFolder) -> None:
     hostile = "\\u001b[2K\\u202e[/red]\\n\\t" + "x" * 65_536
     rule = f'[[rule]]\nname = "{hostile}"\nwhen = {{ anyone = true }}\nthen = "grant"\nlab = true\n'
     ca_folder.config_file.write_text(rule)
-    event = Event(2_000_000_000, "policy-error", "endpoint", reason="\x1b]0;x\x07\n" * 9000)
+    event = Event(2_000_000_000, Code.POLICY_ERROR, "endpoint", reason="\x1b]0;x\x07\n" * 9000)
     with closing(ca_folder.store()) as database:
         database.write(lambda db: events.append(db, event))
     ran = at_home("doctor", "--ca-dir", ca_folder.path)

@@ -11,6 +11,7 @@ import pytest
 from cipsec.ca_folder import CaFolder
 from cipsec.ra.notify.directory import directory
 from cipsec.store import channels, events
+from cipsec.store.codes import Code
 from cipsec.store.events import Event
 from cipsec.store.writer import Writer
 from tests.notify.happening import following, until
@@ -72,7 +73,7 @@ def test_list_while_a_channel_is_dead(on_ca: Cipsec, ca_folder: CaFolder) -> Non
 
         async with following(database, writer, whom, ca_folder.path):  # type: ignore[arg-type]  # a directory
             for name in ("pending", "granted", "revoked"):
-                database.write(lambda db, n=name: events.append(db, Event(1, n, "endpoint")))  # type: ignore[misc]  # mypy infers no lambda with a default
+                database.write(lambda db, n=name: events.append(db, Event(1, Code(n), "endpoint")))  # type: ignore[misc]  # mypy infers no lambda with a default
             await until(row_fails)
 
     asyncio.run(work())

@@ -16,6 +16,7 @@ from cipsec.doctor import record, subject
 from cipsec.doctor.examine import CA_CHECKS
 from cipsec.doctor.finding import examine
 from cipsec.store import certificates, events, held, requests
+from cipsec.store.codes import Code
 from cipsec.store.events import Event
 from cipsec.store.readonly import ReadOnly
 from tests.store import rows
@@ -113,7 +114,7 @@ def test_this_disk(ca_folder: CaFolder) -> None:
 
 
 def _event(what: str, at: int, reason: str = "allowlists/line-3.csv:12: no device") -> Event:
-    return Event(at=at, event=what, actor="endpoint", reason=reason)
+    return Event(at=at, event=Code(what), actor="endpoint", reason=reason)
 
 
 def test_clock(ca_folder: CaFolder) -> None:

@@ -75,7 +75,7 @@ def look_at_notifications(server: Server) -> None:
     [channel] = parse_channels([MAIL])
     found = server.database.read(lambda db: list(events.after(db, 0)))
     told = server.database.read(lambda db: message.with_requests(db, found))
-    counts = {event.event: 1 for _, event in found}
+    counts: dict[str, int] = {event.event: 1 for _, event in found}
     for some in ([one] for one in told), [told]:
         for those in some:
             made = message.message("Line 4", "test", those, counts, upto=len(found))

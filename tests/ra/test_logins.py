@@ -17,6 +17,7 @@ from cipsec.ra.enrollment import Login, UserProof
 from cipsec.ra.logins import Logins
 from cipsec.ra.users import hash_password, verify_password
 from cipsec.store import users as rows
+from cipsec.store.codes import Code
 from cipsec.store.database import Database
 from cipsec.store.events import Event
 from cipsec.store.users import UserRow
@@ -358,7 +359,7 @@ def test_one_user_from_one_address(
     assert told == [
         Event(
             int(NOW.timestamp()),
-            "credential-locked",
+            Code.CREDENTIAL_LOCKED,
             "server",
             address=HERE,
             reason="logins of user anna at 192.0.2.7 are locked for 15m: 10 wrong passwords",

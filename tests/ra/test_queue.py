@@ -137,7 +137,7 @@ def test_a_decision(state: State, note: str | None, db: sqlite3.Connection) -> N
         row, state=state, decided_by="anna", decided_at=int(NOW.timestamp()), note=note
     )
     [(_, event)] = events.after(db, 0)
-    assert (event.event, event.actor, event.request) == (state, "anna", row.id)
+    assert (str(event.event), event.actor, event.request) == (state, "anna", row.id)
     assert (event.reason, event.subject, event.device) == (reason, row.subject, row.device)
 
 

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 import pytest
 
 from cipsec.store import certificates, events, requests, users
+from cipsec.store.codes import Code
 from cipsec.store.database import Database
 from cipsec.store.events import Event
 from cipsec.store.requests import Approval, Poll, State
@@ -254,7 +255,7 @@ def test_polls_are_added(db: sqlite3.Connection) -> None:
 def test_events_are_numbered_in_order(db: sqlite3.Connection) -> None:
     """Events are read from a number on, and from a time on."""
     for at, name in ((10, "pending"), (30, "approved"), (20, "granted")):
-        events.append(db, Event(at, name, "endpoint"))
+        events.append(db, Event(at, Code(name), "endpoint"))
     assert [(n, e.event) for n, e in events.after(db, 0)] == [
         (1, "pending"),
         (2, "approved"),
@@ -266,7 +267,7 @@ def test_events_are_numbered_in_order(db: sqlite3.Connection) -> None:
 
 def test_an_event_comes_back_as_it_was(db: sqlite3.Connection) -> None:
     """Every column is where it belongs, and JSON has every key."""
-    event = Event(0, "granted", "user a", "192.0.2.7", "r", "s", "CN=D", "d", "rule", "reason")
+    event = Event(0, Code.GRANTED, "user a", "192.0.2.7", "r", "s", "CN=D", "d", "rule", "reason")
     events.append(db, event)
     assert list(events.after(db, 0)) == [(1, event)]
     assert events.shown(event) == {

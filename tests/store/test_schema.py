@@ -13,6 +13,7 @@ import pytest
 
 from cipsec.errors import StoreFailed
 from cipsec.store import certificates, events, held, requests, schema, users
+from cipsec.store.codes import Code
 from cipsec.store.database import Database
 from cipsec.store.requests import State
 
@@ -173,9 +174,13 @@ def test_nothing_is_lost(old: Path) -> None:
     assert user
     assert (user.password, user.until, user.uses, user.labels) == ("hash", None, None, None)
     told = database.read(lambda db: list(events.after(db, 0)))
-    assert [number for number, _ in told] == [1, 2]
-    database.write(lambda db: events.append(db, events.Event(9, "granted", "x")))
-    assert [n for n, _ in database.read(lambda db: list(events.after(db, 2)))] == [4]
+    assert [(number, e.event) for number, e in told] == [
+        (1, "granted"),
+        (2, "granted"),
+        (3, "log-chained"),
+    ]
+    database.write(lambda db: events.append(db, events.Event(9, Code.GRANTED, "x")))
+    assert [n for n, _ in database.read(lambda db: list(events.after(db, 3)))] == [4]
     database.close()
 
 

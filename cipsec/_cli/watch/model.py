@@ -25,6 +25,7 @@ from cipsec.serve.running import is_running
 from cipsec.store import channels, due, events, requests
 from cipsec.store.certificates import CertificateRow
 from cipsec.store.channels import ChannelRow
+from cipsec.store.codes import Code
 from cipsec.store.database import Database
 from cipsec.store.due import Place
 from cipsec.store.events import Event
@@ -41,8 +42,8 @@ _ENDING_SECONDS = 60.0  # how long it is believed which certificates end soon
 _SERVING_SECONDS = 3.0  # and whether a server runs
 _HOUR = timedelta(hours=1)
 _DECISIONS = frozenset(
-    {"granted", "approved", "agreed", "rejected", "refused", "revoked", "replacement"}
-    | {"policy-error", "credential-locked"}
+    {Code.GRANTED, Code.APPROVED, Code.AGREED, Code.REJECTED, Code.REFUSED, Code.REVOKED}
+    | {Code.REPLACEMENT, Code.POLICY_ERROR, Code.CREDENTIAL_LOCKED}
 )
 
 
@@ -109,7 +110,7 @@ class Recent:
             self._seq = seq
             if event.event in _DECISIONS:
                 self.decisions.appendleft(Happened(seq, event))
-            if event.event == "policy-error":
+            if event.event == Code.POLICY_ERROR:
                 self.errors.appendleft(event)
 
 

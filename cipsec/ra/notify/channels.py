@@ -11,19 +11,20 @@ from enum import StrEnum
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from cipsec.store.codes import Code
+
 # What a channel tells unless it says otherwise: what somebody has to do something about.
-DEFAULT_EVENTS = frozenset(
+DEFAULT_EVENTS: frozenset[str] = frozenset(
     {
-        "pending",
-        "replacement",
-        "policy-error",
-        "credential-locked",
-        "expiring",
-        "reminder",
-        "revoked",
+        Code.PENDING,
+        Code.REPLACEMENT,
+        Code.POLICY_ERROR,
+        Code.CREDENTIAL_LOCKED,
+        Code.EXPIRING,
+        Code.REMINDER,
+        Code.REVOKED,
     }
 )
-TEST = "test"  # the event of `notify test`, which no log holds
 
 
 class Tls(StrEnum):

@@ -27,11 +27,14 @@ from cipsec.ra.notify.channels import (
     Transport,
     Webhook,
 )
+from cipsec.store.codes import Code
 
 Table = Mapping[str, Any]
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-_EVENTS = DEFAULT_EVENTS | {"granted", "rejected", "refused", "approved", "agreed", "provisioned"}
+_EVENTS = DEFAULT_EVENTS | {
+    *(Code.GRANTED, Code.REJECTED, Code.REFUSED, Code.APPROVED, Code.AGREED, Code.PROVISIONED)
+}
 _ALL = "all"
 # RFC 5321 section 4.1.2, without quoted strings: nobody has such an address, but for attackers.
 _ADDRESS = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]{1,64}@[A-Za-z0-9](?:[A-Za-z0-9.-]{0,252})")

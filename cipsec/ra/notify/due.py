@@ -17,6 +17,7 @@ from cipsec import times
 from cipsec.errors import LocalState
 from cipsec.store import due, events
 from cipsec.store.certificates import CertificateRow
+from cipsec.store.codes import Code
 from cipsec.store.database import Database
 from cipsec.store.due import Place
 from cipsec.store.events import Event
@@ -130,7 +131,7 @@ def _expiring(row: CertificateRow, at: int) -> Event:
     left = times.show_duration(timedelta(seconds=row.not_after - at))
     return Event(
         at=at,
-        event="expiring",
+        event=Code.EXPIRING,
         actor=_ACTOR,
         serial=row.serial,
         subject=row.subject,
@@ -164,7 +165,7 @@ def _remind(db: sqlite3.Connection, ids: list[str], at: int) -> int:
                 db,
                 Event(
                     at=at,
-                    event="reminder",
+                    event=Code.REMINDER,
                     actor=_ACTOR,
                     address=row.address or None,
                     request=row.id,

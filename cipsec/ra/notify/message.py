@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from cipsec import safe
-from cipsec.ra.notify.channels import TEST
 from cipsec.store import events, requests
+from cipsec.store.codes import Code
 from cipsec.store.events import Event
 from cipsec.store.requests import RequestRow
 
@@ -105,5 +105,5 @@ def _harmless(values: Mapping[str, object]) -> dict[str, object]:
 
 def trial_message(ca: str, origin: str, actor: str, at: int) -> Message:
     """Return a message that tells of nothing: somebody tries a channel."""
-    event = Event(at, TEST, actor, reason="a test of this channel: nothing happened")
-    return message(ca, f"{origin}\0{at}", [Told(0, event)], {TEST: 1}, upto=0)
+    event = Event(at, Code.TEST, actor, reason="a test of this channel: nothing happened")
+    return message(ca, f"{origin}\0{at}", [Told(0, event)], {Code.TEST: 1}, upto=0)

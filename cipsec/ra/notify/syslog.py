@@ -17,16 +17,17 @@ from cipsec.ra.notify import network, words
 from cipsec.ra.notify.blocking import Aside
 from cipsec.ra.notify.channels import Syslog, Transport
 from cipsec.ra.notify.message import Message, Told
+from cipsec.store.codes import Code
 
 _ERROR, _WARNING, _NOTICE, _INFO = 3, 4, 5, 6  # RFC 5424 section 6.2.1
 _SEVERITY = {
-    "policy-error": _ERROR,
-    "credential-locked": _WARNING,
-    "replacement": _WARNING,
-    "revoked": _WARNING,
-    "expiring": _WARNING,
-    "granted": _INFO,
-    "approved": _INFO,
+    Code.POLICY_ERROR: _ERROR,
+    Code.CREDENTIAL_LOCKED: _WARNING,
+    Code.REPLACEMENT: _WARNING,
+    Code.REVOKED: _WARNING,
+    Code.EXPIRING: _WARNING,
+    Code.GRANTED: _INFO,
+    Code.APPROVED: _INFO,
 }
 # Names without "@" are IANA's to give (section 6.3.2). 32473 is the enterprise number that
 # RFC 5612 keeps for those who have none.

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 from cipsec import safe
-from cipsec.ra.notify.channels import TEST
 from cipsec.ra.notify.message import Message, Told
+from cipsec.store.codes import Code
 from cipsec.times import show_time
 
 LINES = 50  # of a digest: more are counted
@@ -20,19 +20,19 @@ _SUBJECT = 150
 _TEXT = 300
 
 # In the order in which they are told: what is broken, what waits, what was done.
-_SAID = {
-    TEST: "this is a test",
-    "policy-error": "requests cannot be decided",
-    "credential-locked": "a credential is locked",
-    "replacement": "a known device has a new key",
-    "pending": "a request waits for approval",
-    "reminder": "a request has waited for long",
-    "expiring": "a certificate ends soon",
-    "revoked": "a certificate was revoked",
-    "refused": "a request was refused",
-    "rejected": "a request was rejected",
-    "approved": "a request was approved",
-    "granted": "a certificate was granted",
+_SAID: dict[str, str] = {
+    Code.TEST: "this is a test",
+    Code.POLICY_ERROR: "requests cannot be decided",
+    Code.CREDENTIAL_LOCKED: "a credential is locked",
+    Code.REPLACEMENT: "a known device has a new key",
+    Code.PENDING: "a request waits for approval",
+    Code.REMINDER: "a request has waited for long",
+    Code.EXPIRING: "a certificate ends soon",
+    Code.REVOKED: "a certificate was revoked",
+    Code.REFUSED: "a request was refused",
+    Code.REJECTED: "a request was rejected",
+    Code.APPROVED: "a request was approved",
+    Code.GRANTED: "a certificate was granted",
 }
 _ORDER = {event: number for number, event in enumerate(_SAID)}
 _DECIDED_ELSEWHERE = "Nothing can be approved by answering this message."
@@ -160,9 +160,9 @@ def _command(told: Told) -> str | None:
 
 def _all(event: str) -> str:
     match event:
-        case "pending" | "replacement" | "reminder":
+        case Code.PENDING | Code.REPLACEMENT | Code.REMINDER:
             return "cipsec ca pending"
-        case "expiring":
+        case Code.EXPIRING:
             return "cipsec ca list --expiring 30d"
         case _:
             return "cipsec ca log"

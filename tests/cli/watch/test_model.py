@@ -14,6 +14,7 @@ from cipsec._cli.watch import model
 from cipsec._cli.watch.model import Reader, View
 from cipsec.ca_folder import CaFolder
 from cipsec.store import certificates, channels, events, held, requests
+from cipsec.store.codes import Code
 from cipsec.store.database import Database
 from cipsec.store.events import Event
 from tests.support import ca
@@ -100,9 +101,9 @@ def test_the_filter_looks_at_all(
 
 def test_recent_decisions(reader: Reader, database: Database) -> None:
     """The newest first, read on from where the last reading ended; what waits is no decision."""
-    _happen(database, Event(_AT, "pending", "endpoint"), Event(_AT, "granted", "endpoint"))
+    _happen(database, Event(_AT, Code.PENDING, "endpoint"), Event(_AT, Code.GRANTED, "endpoint"))
     assert [one.event.event for one in _view(reader).decisions] == ["granted"]
-    _happen(database, Event(_AT, "rejected", "anna"))
+    _happen(database, Event(_AT, Code.REJECTED, "anna"))
     assert [one.event.event for one in _view(reader).decisions] == ["rejected", "granted"]
     assert len(_view(reader).decisions) == 2
 
@@ -110,7 +111,7 @@ def test_recent_decisions(reader: Reader, database: Database) -> None:
 def test_a_long_past(reader: Reader, database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of very many events only the newest are looked at, of the decisions the newest are kept."""
     monkeypatch.setattr(model, "_LOOK_BACK", 3)
-    _happen(database, *(Event(_AT, "granted", f"user {n}") for n in range(9)))
+    _happen(database, *(Event(_AT, Code.GRANTED, f"user {n}") for n in range(9)))
     assert [one.event.actor for one in _view(reader).decisions] == ["user 8", "user 7", "user 6"]
 
 
@@ -139,7 +140,7 @@ def test_the_channels(reader: Reader, database: Database, ca_folder: CaFolder) -
         file.write('\n[[channel]]\nname = "log"\ntype = "file"\npath = "a.log"\n')
         file.write('\n[[channel]]\nname = "new"\ntype = "file"\npath = "b.log"\n')
     database.write(lambda db: channels.open_at_end(db, "log"))
-    _happen(database, Event(_AT, "granted", "endpoint"))
+    _happen(database, Event(_AT, Code.GRANTED, "endpoint"))
     first, second = _view(reader).channels
     assert (first.name, first.behind, second.name, second.row) == ("log", 1, "new", None)
 
@@ -198,10 +199,10 @@ def test_broken_rules(reader: Reader, ca_folder: CaFolder, text: str | None) -> 
 
 def test_policy_errors(reader: Reader, database: Database) -> None:
     """Those of the last hour, counted, with the newest."""
-    old = Event(_AT - 4000, "policy-error", "server", reason="long ago")
+    old = Event(_AT - 4000, Code.POLICY_ERROR, "server", reason="long ago")
     _happen(database, old)
     assert "policy" not in str(_view(reader).warnings)
-    new = [Event(_AT, "policy-error", "server", reason=f"line {n}") for n in (1, 2)]
+    new = [Event(_AT, Code.POLICY_ERROR, "server", reason=f"line {n}") for n in (1, 2)]
     _happen(database, *new)
     assert _view(reader).warnings[0] == ("2 policy errors in the last hour, the newest: line 2")
 

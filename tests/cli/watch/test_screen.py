@@ -18,6 +18,7 @@ from cipsec._cli.watch.text import Show, cut, shower
 from cipsec.ca_folder import CaFolder
 from cipsec.store import certificates
 from cipsec.store.channels import ChannelRow
+from cipsec.store.codes import Code
 from cipsec.store.events import Event
 from cipsec.store.requests import Approval, Waiting
 
@@ -188,7 +189,7 @@ def test_damaged_times() -> None:
     """The store holds what cannot be a time: it is shown, and the view goes on."""
     never = 10**18
     row = stage.request(1, first_seen=never, last_seen=never, decided_at=never, state="rejected")
-    happened = Happened(1, Event(never, "granted", "endpoint"))
+    happened = Happened(1, Event(never, Code.GRANTED, "endpoint"))
     certificate = replace(stage.certificate("01", ends=_NOW), not_after=never)
     channel = Channel("ops", "file", "x", ChannelRow("ops", 1, sent_at=never), 0)
     view = View(
@@ -219,7 +220,7 @@ def test_the_filter_of_the_other_panes() -> None:
     view = View(
         _NOW,
         match="o2",
-        decisions=tuple(Happened(n, Event(0, "granted", f"user O{n}")) for n in range(3)),
+        decisions=tuple(Happened(n, Event(0, Code.GRANTED, f"user O{n}")) for n in range(3)),
         expiring=tuple(stage.certificate(f"0{n}", ends=_NOW, rule=f"o{n}") for n in range(3)),
         channels=tuple(Channel(f"to{n}", "file", "x", None, 0) for n in range(3)),
     )
