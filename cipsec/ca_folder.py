@@ -14,6 +14,8 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cipsec import files
 from cipsec.ca import provisioning
 from cipsec.ca.authority import Authority, self_signed
+from cipsec.ca.generation import Generation
+from cipsec.ca.generation import load as _load
 from cipsec.current import CurrentFile
 from cipsec.errors import AlreadyExists, LocalState, Malformed, NotFound
 from cipsec.pki import keys
@@ -67,6 +69,20 @@ class CaFolder:
         return self.path / "provisioning.key"
 
     @property
+    def successor(self) -> Generation:
+        """The next root, while a roll-over is prepared."""
+        return Generation(self.path / "next")
+
+    @property
+    def predecessors_folder(self) -> Path:
+        """The roots before, each in a folder of its own, until their certificates end."""
+        return self.path / "previous"
+
+    def predecessor(self, root: x509.Certificate) -> Generation:
+        """Return where a root is kept once another has taken over."""
+        return Generation(self.predecessors_folder / fingerprint(root)[:16])
+
+    @property
     def store_file(self) -> Path:
         """The store: certificates, requests, users, events."""
         return self.path / "store.sqlite3"
@@ -80,9 +96,50 @@ class CaFolder:
         """Return the CA's certificate; raise Malformed."""
         return _load(self.certificate_file)
 
-    def cacerts(self) -> list[x509.Certificate]:
-        """Return what /cacerts hands out (RFC 7030 section 4.1.3); raise Malformed."""
-        return [self.certificate()]
+    def next(self) -> Generation | None:
+        """Return the next root, None where no roll-over is prepared; raise LocalState.
+
+        One that has taken over already, and was interrupted, is not the next any more.
+        """
+        upcoming = self.successor
+        is_next = upcoming.exists() and upcoming.certificate() != self.certificate()
+        return upcoming if is_next else None
+
+    def previous(self) -> list[Generation]:
+        """Return the roots before the one that issues, the latest first; raise LocalState."""
+        where, own = self.predecessors_folder, self.certificate()
+        found = [Generation(path) for path in where.iterdir()] if files.exists(where) else []
+        whole = [one for one in found if not one.path.name.startswith(".") and one.exists()]
+        others = ((one.certificate().not_valid_after_utc, one) for one in whole)
+        ordered = sorted(others, key=lambda pair: pair[0], reverse=True)
+        return [one for _, one in ordered if one.certificate() != own]
+
+    def roots(self) -> tuple[x509.Certificate, ...]:
+        """Return every root of this CA, the one that issues first; raise LocalState.
+
+        What any of their keys signed is this CA's.
+        """
+        upcoming = self.next()
+        others = [*([upcoming] if upcoming else []), *self.previous()]
+        return (self.certificate(), *(other.certificate() for other in others))
+
+    def links(self, now: datetime) -> list[x509.Certificate]:
+        """Return what leads from the root that issues back to those before it, for TLS to send."""
+        every = (one.new_with_old() for one in self.previous())
+        return [link for link in every if link.not_valid_after_utc > now]
+
+    def cacerts(self, now: datetime) -> list[x509.Certificate]:
+        """Return what /cacerts hands out; raise Malformed.
+
+        Beside the root that issues, those before and after it, and what joins them: NewWithOld and
+        OldWithNew (RFC 7030 section 4.1.3). What has ended is left out.
+        """
+        upcoming = self.next()
+        others = [*([upcoming] if upcoming else []), *self.previous()]
+        joined = [
+            c for one in others for c in (one.certificate(), one.new_with_old(), one.old_with_new())
+        ]
+        return [self.certificate(), *(c for c in joined if c.not_valid_after_utc > now)]
 
     def is_encrypted(self) -> bool:
         """Tell whether the CA's key needs a passphrase."""
@@ -90,7 +147,33 @@ class CaFolder:
 
     def authority(self, passphrase: str | None) -> Authority:
         """Return the CA with its key; raise Locked when the passphrase does not open it."""
-        return Authority(self.certificate(), keys.from_pem(files.read(self.key_file), passphrase))
+        return Authority(*self.pair(passphrase))
+
+    def pair(self, passphrase: str | None) -> tuple[x509.Certificate, keys.PrivateKey]:
+        """Return certificate and key of the root that issues; raise Locked, Malformed."""
+        certificate = self.certificate()
+        upcoming = self.successor
+        # A roll-over changes ca.pem first, in one step, and ca.key after it.
+        taking_over = upcoming.exists() and upcoming.certificate() == certificate
+        pem = files.read(upcoming.key_file if taking_over else self.key_file)
+        if self.certificate() != certificate:
+            return self.pair(passphrase)
+        return certificate, keys.from_pem(pem, passphrase)
+
+    def authorities(self, passphrase: str | None, now: datetime) -> list[Authority]:
+        """Return the root that issues and those before it that have not ended, with their keys.
+
+        Each signs the revocation list of what it issued. Raises Locked, Malformed.
+        """
+        before = (one.authority(passphrase) for one in self.previous())
+        living = [one for one in before if one.certificate.not_valid_after_utc > now]
+        return [self.authority(passphrase), *living]
+
+    def key_files(self) -> list[Path]:
+        """Return every private key under the passphrase of the CA's key; raise LocalState."""
+        every = [self.key_file, self.successor.key_file, self.provisioning_key_file]
+        every += [one.key_file for one in self.previous()]
+        return [path for path in every if files.exists(path)]
 
     def provisioning_certificate(self) -> x509.Certificate | None:
         """Return the issuer of provisioning certificates, None before the first; raise Malformed.
@@ -144,7 +227,7 @@ class CaFolder:
         issuer = CurrentFile(self.provisioning_certificate_file, self.provisioning_certificate)
         return Sources(
             database=database,
-            ca=self.certificate(),
+            cas=self.roots(),
             provisioning=issuer,
             vendors=Vendors(self.path / "vendors"),
             lists=Allowlists(self.path / "allowlists"),
@@ -154,13 +237,6 @@ class CaFolder:
     def store(self) -> Database:
         """Open the store; raise StoreFailed."""
         return Database.open(self.store_file)
-
-
-def _load(file: Path) -> x509.Certificate:
-    try:
-        return x509.load_pem_x509_certificate(files.read(file))
-    except ValueError:
-        raise Malformed(f"{file} holds no certificate") from None
 
 
 def open_folder(path: Path | None) -> CaFolder:

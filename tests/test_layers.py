@@ -21,7 +21,7 @@ LAYERS = (
     {"ca", "discovery", "tls", "card"},
     {"est", "ra"},
     {"est.server", "front", "ca_folder"},
-    {"endpoint", "serve", "survey", "demo"},
+    {"endpoint", "serve", "survey", "demo", "rollover"},
     {"doctor"},
     {"_cli"},
     {"__main__"},
@@ -42,6 +42,7 @@ ONLY_IN = {
         "store",
         "ra",
         "serve",
+        "rollover",
         "doctor",
         "_cli",
     },  # beyond `store` as a type of connections handed on

@@ -7,6 +7,7 @@ from cipsec._cli.ca_provision import credentials, provision
 from cipsec._cli.ca_record import listing, log
 from cipsec._cli.ca_requests import approve, pending, reject
 from cipsec._cli.ca_revoke import revoke
+from cipsec._cli.ca_rollover import rollover
 from cipsec._cli.ca_serve import serve
 from cipsec._cli.ca_setup import init
 from cipsec._cli.ca_show import show
@@ -28,3 +29,4 @@ command(app, "credentials")(credentials)
 command(app, "list")(listing)
 command(app, "revoke")(revoke)
 command(app, "log")(log)
+command(app, "rollover")(rollover)

@@ -40,7 +40,7 @@ def show(talk: Talk, given: Id = None, *, ca_dir: CaDir = None) -> None:
     folder = open_folder(ca_dir)
     with closing(folder.store()) as database:
         if given is None:
-            _print(talk, "ca", database.read(lambda db: _ca(folder, db)))
+            _print(talk, "ca", database.read(lambda db: _ca(talk, folder, db)))
             return
         digits = _digits(given)
         found = database.read(lambda db: _find(db, digits))
@@ -155,7 +155,8 @@ def _certificate(row: CertificateRow) -> dict[str, object]:
     }
 
 
-def _ca(folder: CaFolder, db: sqlite3.Connection) -> dict[str, object]:
+def _ca(talk: Talk, folder: CaFolder, db: sqlite3.Connection) -> dict[str, object]:
+    from cipsec._cli.ca_rollover import roots
     from cipsec.ca_folder import fingerprint
     from cipsec.pki import keys
     from cipsec.pki.names import show_name, show_serial
@@ -171,6 +172,7 @@ def _ca(folder: CaFolder, db: sqlite3.Connection) -> dict[str, object]:
         "not_after": times.show_time(own.not_valid_after_utc),
         "key_type": keys.type_name(own.public_key()),
         "key_encrypted": folder.is_encrypted(),
+        **roots(talk, folder, times.now()),
         "certificates": certificates.count(db),
         "pending": requests.count_pending(db),
     }
@@ -185,5 +187,6 @@ def _print(talk: Talk, key: str, record: dict[str, object]) -> None:
 
     shown = {name: value for name, value in record.items() if name not in _NOT_FOR_PEOPLE}
     if key == "ca":
+        shown = {name: value for name, value in shown.items() if value not in (None, [])}
         shown["sha256"] = talk.fingerprint(str(record["sha256"]))
     talk.fields(key, lines.of(shown) if key == "certificate" else shown)

@@ -175,7 +175,7 @@ def _place(folder: CaFolder) -> Path:
 def _own(folder: CaFolder) -> list[x509.Certificate]:
     """Return the plant's own CAs, which are no vendor's."""
     provisioning = folder.provisioning_certificate()
-    return [folder.certificate(), *([provisioning] if provisioning else [])]
+    return [*folder.roots(), *([provisioning] if provisioning else [])]
 
 
 def _confirmed(

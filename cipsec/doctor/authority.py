@@ -12,23 +12,29 @@ from cipsec import files
 from cipsec.discovery.interfaces import Address, interfaces
 from cipsec.doctor.finding import Remark, fail, ok, typed, warn
 from cipsec.doctor.machine import CLOCK_HINT
+from cipsec.doctor.rollover import how
 from cipsec.doctor.subject import Ca
 from cipsec.errors import LocalState, Locked, Malformed
 from cipsec.pki import keys
 from cipsec.pki.chain import directly_issued, is_self_issued
 from cipsec.pki.faults import UNREADABLE
 from cipsec.pki.names import host_name, sans_of, show_name, show_san
+from cipsec.rollover import is_interrupted
 from cipsec.serve.certificate import ServerCertificate
 from cipsec.times import show_duration, show_time
 
-_SOON = timedelta(days=180)  # to make another CA, and bring it to every device
+_SOON = timedelta(days=180)  # for endpoints to renew, and take up the next root as they do
 _ANOTHER = "make another CA and bring it to the devices: cipsec ca init"
 _RESTORE = "restore the CA folder from a backup"
 
 
 def key(ca: Ca) -> Iterator[Remark]:
-    """See that the CA's key is that of its certificate."""
-    yield _belongs(ca.folder.key_file, ca.folder.certificate_file, ca.folder.certificate())
+    """See that the CA's keys are those of its certificates: of each root that there is."""
+    if not is_interrupted(ca.folder):  # else ca.key is to follow, as another check says
+        yield _belongs(ca.folder.key_file, ca.folder.certificate_file, ca.folder.certificate())
+    upcoming = ca.folder.next()
+    for one in [*([upcoming] if upcoming else []), *ca.folder.previous()]:
+        yield _belongs(one.key_file, one.certificate_file, one.certificate())
 
 
 def provisioning(ca: Ca) -> Iterator[Remark]:
@@ -38,7 +44,7 @@ def provisioning(ca: Ca) -> Iterator[Remark]:
         return
     pair = ca.folder.provisioning_key_file, ca.folder.provisioning_certificate_file
     yield _belongs(*pair, certificate)
-    yield from _validity(certificate, ca.now)
+    yield from _validity(certificate, ca.now, how(ca))
 
 
 def _belongs(key_file: Path, certificate_file: Path, certificate: x509.Certificate) -> Remark:
@@ -60,7 +66,7 @@ def certificate(ca: Ca) -> Iterator[Remark]:
     """See that the CA's certificate is a CA's, its own, and has time before it."""
     own = ca.folder.certificate()
     yield from _constitution(own, ca.folder.certificate_file)
-    yield from _validity(own, ca.now)
+    yield from _validity(own, ca.now, how(ca))
 
 
 def _constitution(own: x509.Certificate, file: Path) -> Iterator[Remark]:
@@ -75,7 +81,8 @@ def _constitution(own: x509.Certificate, file: Path) -> Iterator[Remark]:
         yield fail(f"the signature of {file.name} is wrong", show)
 
 
-def _validity(own: x509.Certificate, now: datetime) -> Iterator[Remark]:
+def _validity(own: x509.Certificate, now: datetime, in_time: str) -> Iterator[Remark]:
+    """Judge the time left; `in_time` is what to do before it is over."""
     begin, end = own.not_valid_before_utc, own.not_valid_after_utc
     name = show_name(own.subject)
     if now < begin:
@@ -84,7 +91,7 @@ def _validity(own: x509.Certificate, now: datetime) -> Iterator[Remark]:
         yield fail(f"{name} expired at {show_time(end)}", _ANOTHER)
     elif end - now < _SOON:
         left = show_duration(end - now)
-        yield warn(f"{name} expires at {show_time(end)}, in {left}", _ANOTHER)
+        yield warn(f"{name} expires at {show_time(end)}, in {left}", in_time)
     else:
         yield ok(f"{name} is valid until {show_time(end)}")
 

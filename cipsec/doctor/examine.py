@@ -18,6 +18,7 @@ from cipsec.doctor import (
     permissions,
     policy,
     record,
+    rollover,
     subject,
 )
 from cipsec.doctor.finding import Finding, Verdict, examine, typed
@@ -27,6 +28,7 @@ from cipsec.errors import LocalState, NotFound
 CA_CHECKS = (
     permissions.CHECKS
     | authority.CHECKS
+    | rollover.CHECKS
     | policy.CHECKS
     | channels.CHECKS
     | credentials.CHECKS

@@ -37,7 +37,7 @@ def secrets(ca: Ca) -> Iterable[Remark]:
 
 def _keys(ca: Ca) -> Iterator[Remark]:
     of = ca.folder
-    for path in (of.key_file, of.server_key_file, of.provisioning_key_file):
+    for path in (*of.key_files(), of.server_key_file):
         if (mode_of(path) or 0) & _ANY_OTHER:
             yield fail(f"{path} can be read or changed by others", f"chmod 600 {typed(path)}")
 

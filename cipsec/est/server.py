@@ -59,6 +59,10 @@ class EstServer:
         self._config = config
         self._said: dict[str, float] = {}
 
+    def exchange_cacerts(self, cacerts: list[x509.Certificate]) -> None:
+        """Hand out these at /cacerts from now on."""
+        self._cacerts = wire.certs_only(cacerts)
+
     async def handle(self, request: Request) -> Response:
         """Answer one request; what goes wrong with it is an answer too, never an exception."""
         try:

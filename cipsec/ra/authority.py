@@ -7,8 +7,11 @@ event (`granting`); nothing is answered before that is durable. HTTP is left to 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 from collections.abc import Callable
 from datetime import datetime
+
+from cryptography import x509
 
 from cipsec import times
 from cipsec.ca.authority import Authority
@@ -66,6 +69,11 @@ class RegistrationAuthority:
         self._troubles = Refusals()  # apart: what strangers are refused must not hide these
         self.logins = Logins(self._database, locked=self._record)
         self.polls = Polls(self._database, writer)
+
+    def exchange(self, authority: Authority, cas: tuple[x509.Certificate, ...]) -> None:
+        """Issue by `authority` from now on; what any of the roots `cas` signed is this CA's."""
+        self._authority = authority
+        self._sources = dataclasses.replace(self._sources, cas=cas)
 
     async def enroll(self, enrollment: Enrollment) -> Answer:
         """Answer one enrollment; raise LocalState while policy or store cannot be used."""

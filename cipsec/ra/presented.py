@@ -90,7 +90,7 @@ def look_at(chain: Sequence[bytes], rules: Rules, sources: Sources, now: datetim
         return NOTHING
     if len(chain[0]) > _MAX_DER:
         return _UNREADABLE
-    shown = _recognized(chain[0], sources.ca, rules)
+    shown = _recognized(chain[0], sources.cas, rules)
     if shown is None:
         return _UNREADABLE
     if shown.issuer is Issuer.OURS:
@@ -101,7 +101,7 @@ def look_at(chain: Sequence[bytes], rules: Rules, sources: Sources, now: datetim
 
 
 @functools.lru_cache(maxsize=1024)
-def _recognized(der: bytes, ca: x509.Certificate, rules: Rules) -> Recognized | None:
+def _recognized(der: bytes, cas: tuple[x509.Certificate, ...], rules: Rules) -> Recognized | None:
     """Parse a certificate and see who signed it; None where it cannot be read.
 
     Remembered: a device that polls presents the same one each time.
@@ -114,11 +114,11 @@ def _recognized(der: bytes, ca: x509.Certificate, rules: Rules) -> Recognized | 
     except UNREADABLE:
         return None
     key = f"certificate {hashlib.sha256(der).hexdigest()}"
-    return Recognized(_issuer(certificate, ca), certificate, reading, serial, key)
+    return Recognized(_issuer(certificate, cas), certificate, reading, serial, key)
 
 
-def _issuer(certificate: x509.Certificate, ca: x509.Certificate) -> Issuer:
-    if _issued_by(certificate, ca):
+def _issuer(certificate: x509.Certificate, cas: tuple[x509.Certificate, ...]) -> Issuer:
+    if any(_issued_by(certificate, ca) for ca in cas):
         return Issuer.OURS
     return Issuer.ITSELF if is_self_issued(certificate) else Issuer.OTHER
 

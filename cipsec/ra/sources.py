@@ -21,11 +21,12 @@ from cipsec.store.uses import Spent
 class Sources:
     """What a judge may ask.
 
-    `provisioning` returns the issuer of provisioning certificates; None before the first was made.
+    `cas` are the roots of this CA, the one that issues first; `provisioning` returns the issuer of
+    provisioning certificates, None before the first was made.
     """
 
     database: Database
-    ca: x509.Certificate
+    cas: tuple[x509.Certificate, ...]
     provisioning: Callable[[], x509.Certificate | None]
     vendors: Vendors
     lists: Allowlists

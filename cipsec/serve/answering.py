@@ -9,6 +9,8 @@ import logging
 import socket
 from collections.abc import AsyncIterator, Callable, Sequence
 
+from cipsec import times
+from cipsec.ca_folder import fingerprint
 from cipsec.errors import CipsecError, LocalState
 from cipsec.est.server import EstServer
 from cipsec.front.server import FrontServer
@@ -24,6 +26,7 @@ _LOG = logging.getLogger(__name__)
 _DRAIN_SECONDS = 4.0  # of the five in which the server ends
 _FLUSH_SECONDS = 2.0
 _TLS_SECONDS = 2.0
+_ROOTS_SECONDS = 2.0
 
 
 @contextlib.asynccontextmanager
@@ -35,19 +38,23 @@ async def serving(
     database = plan.folder.store()
     writer = Writer(database)
     authority = RegistrationAuthority(
-        plan.authority,
+        plan.signing.current(),
         plan.folder.sources(database),
         writer,
         config=config.current,
         own_names=plan.certificate.names,
         tell=tell,
     )
-    est = EstServer(authority, plan.folder.cacerts(), config.current)
+    est = EstServer(authority, plan.folder.cacerts(times.now()), config.current)
     front = FrontServer(plan.context(), est.handle)
     try:
         await front.start(sockets)
         _spare_the_collector()
-        async with beside(_flush_polls(authority)), beside(_follow_tls(plan, front)):
+        async with (
+            beside(_flush_polls(authority)),
+            beside(_follow_tls(plan, front)),
+            beside(_follow_roots(plan, authority, est)),
+        ):
             yield
         await front.drain(_DRAIN_SECONDS)
         await authority.polls.flush()
@@ -89,4 +96,24 @@ async def _follow_tls(plan: Plan, front: FrontServer) -> None:
         except CipsecError as error:
             if error.message != said:
                 _LOG.error("the server's TLS stays as it was: %s", error.message)
+            said = error.message
+
+
+async def _follow_roots(plan: Plan, authority: RegistrationAuthority, est: EstServer) -> None:
+    """Issue by the key, and hand out the certificates, that the folder has now (`rollover`)."""
+    served, said = plan.folder.cacerts(times.now()), ""
+    while True:
+        await asyncio.sleep(_ROOTS_SECONDS)
+        try:
+            if (wanted := plan.folder.cacerts(times.now())) != served:
+                # First what others may have by now, then who issues: each is of use by itself.
+                est.exchange_cacerts(wanted)
+                signer = await asyncio.to_thread(plan.signing.current)
+                authority.exchange(signer, plan.folder.roots())
+                served = wanted
+                _LOG.warning("the CA's roots changed; %s issues", fingerprint(signer.certificate))
+            said = ""
+        except CipsecError as error:
+            if error.message != said:
+                _LOG.error("the CA's key stays as it was: %s", error.message)
             said = error.message

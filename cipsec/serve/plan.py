@@ -11,12 +11,12 @@ from cryptography import x509
 from OpenSSL import SSL
 
 from cipsec import times
-from cipsec.ca.authority import Authority
 from cipsec.ca_folder import CaFolder, fingerprint
 from cipsec.discovery.announce import host_name
 from cipsec.discovery.interfaces import announced_on, choose, interfaces
 from cipsec.serve.certificate import ServerCertificate
 from cipsec.serve.listen import Listen
+from cipsec.serve.signing import Signing
 from cipsec.tls.server import TlsProfile, server_context
 
 
@@ -58,7 +58,7 @@ class Plan:
     """Everything that is known before the first request."""
 
     folder: CaFolder
-    authority: Authority
+    signing: Signing
     options: Options
     certificate: ServerCertificate
 
@@ -71,19 +71,23 @@ class Plan:
         """Issue a new server certificate where the present one does not fit; tell whether."""
         database = self.folder.store()
         try:
-            return self.certificate.ensure(self.authority, database, self.hosts(), times.now())
+            signer = self.signing.current()
+            return self.certificate.ensure(signer, database, self.hosts(), times.now())
         finally:
             database.close()
 
-    def tls(self) -> tuple[x509.Certificate, TlsProfile]:
-        """Return what the TLS context is made of, as folder and ca.toml have it now."""
+    def tls(self) -> tuple[list[x509.Certificate], TlsProfile]:
+        """Return what the TLS context is made of, as folder and ca.toml have it now.
+
+        The chain leads to the roots before the one that issues, which endpoints may have pinned.
+        """
         profile = TlsProfile(self.folder.configuration().server.tls)
-        return self.certificate.load()[0], profile
+        return [self.certificate.load()[0], *self.folder.links(times.now())], profile
 
     def context(self) -> SSL.Context:
         """Return a TLS context as folder and ca.toml have it now."""
-        certificate, profile = self.tls()
-        return server_context([certificate], self.certificate.load()[1], profile=profile)
+        chain, profile = self.tls()
+        return server_context(chain, self.certificate.load()[1], profile=profile)
 
     def ready(self, sockets: Sequence[socket.socket]) -> Ready:
         """Return what is told once requests are accepted on `sockets`."""
@@ -94,7 +98,7 @@ class Plan:
         return Ready(
             url=f"https://{host}:{port}/.well-known/est",
             port=port,
-            ca_sha256=fingerprint(self.authority.certificate),
+            ca_sha256=fingerprint(self.folder.certificate()),
             names=tuple(self.hosts()),
             announced=self._announced(),
             global_grants=tuple(rule.name for rule in policy.global_grants(times.now())),
@@ -114,7 +118,7 @@ def port_of(sockets: Sequence[socket.socket]) -> int:
 
 def make(folder: CaFolder, passphrase: str | None, options: Options) -> Plan:
     """Open the CA and see to the server's certificate; raise LocalState."""
-    plan = Plan(folder, folder.authority(passphrase), options, ServerCertificate(folder))
+    plan = Plan(folder, Signing(folder, passphrase), options, ServerCertificate(folder))
     plan.renew()
     return plan
 

@@ -419,7 +419,7 @@ def test_many_large_certificates_are_not_kept(server: Server) -> None:
 
 def test_sources_are_asked_not_copied(server: Server) -> None:
     """A judge of another CA does not take ours for its own."""
-    stranger: Sources = dataclasses.replace(server.sources, ca=vendor.ca("Line 4").certificate)
+    stranger: Sources = dataclasses.replace(server.sources, cas=(vendor.ca("Line 4").certificate,))
     certificate = server.record(ca.request())
     shown = look_at([est.der(certificate)], DEFAULT, stranger, NOW)
     assert proves_nothing(shown)
