@@ -28,12 +28,11 @@ from cipsec.errors import AlreadyExists, LocalState, NotFound
 from cipsec.pki import keys
 from cipsec.pki.names import show_name, show_serial
 from cipsec.store import certificates, due, events
+from cipsec.store.codes import Code
 from cipsec.store.database import Database
 from cipsec.store.events import Event
 from cipsec.times import show_time
 
-PREPARED, ACTIVATED = "rollover-prepared", "rollover-activated"
-CANCELLED, RETIRED = "rollover-cancelled", "ca-retired"
 _MOST = 100_000  # certificates that are looked at one by one
 # As `files` names what is not whole yet; a key may be in it.
 _LEFT = re.compile(r"\.(ca\.key|ca\.pem|provisioning\.pem|next|[0-9a-f]{16})\.[0-9a-f]{12}")
@@ -49,7 +48,7 @@ class Step:
     by: str
     now: datetime
 
-    def event(self, what: str, root: x509.Certificate, reason: str) -> Event:
+    def event(self, what: Code, root: x509.Certificate, reason: str) -> Event:
         """Return the event of a step; `root` is the one that it is about."""
         return Event(
             at=int(self.now.timestamp()),
@@ -110,7 +109,7 @@ def prepare(
     def publish(db: sqlite3.Connection) -> None:
         require_none(folder)
         why = f"the next root, valid until {show_time(made.certificate.not_valid_after_utc)}"
-        events.append(db, step.event(PREPARED, made.certificate, why))
+        events.append(db, step.event(Code.ROLLOVER_PREPARED, made.certificate, why))
         folder.successor.fill(pem, made.certificate, made.new_with_old, made.old_with_new)
 
     step.database.write(publish)
@@ -169,7 +168,9 @@ def required(folder: CaFolder) -> Generation:
 
 
 def _taken_over(step: Step, root: x509.Certificate) -> Event:
-    return step.event(ACTIVATED, root, "it issues from now on, in place of the root before")
+    return step.event(
+        Code.ROLLOVER_ACTIVATED, root, "it issues from now on, in place of the root before"
+    )
 
 
 def _keep(folder: CaFolder, old: x509.Certificate, upcoming: Generation) -> None:
@@ -198,7 +199,7 @@ def finish(step: Step) -> x509.Certificate:
         files.replace(folder.key_file, files.read(folder.successor.key_file))
         serial = show_serial(root.serial_number)
         told = "SELECT 1 FROM events WHERE event = ? AND serial = ?"
-        if db.execute(told, (ACTIVATED, serial)).fetchone() is None:
+        if db.execute(told, (Code.ROLLOVER_ACTIVATED, serial)).fetchone() is None:
             events.append(db, _taken_over(step, root))
 
     step.database.write(tidy)
@@ -216,7 +217,7 @@ def cancel(step: Step) -> x509.Certificate:
     def call_off(db: sqlite3.Connection) -> x509.Certificate:
         upcoming = required(step.folder)
         root = upcoming.certificate()
-        events.append(db, step.event(CANCELLED, root, "its key was destroyed unused"))
+        events.append(db, step.event(Code.ROLLOVER_CANCELLED, root, "its key was destroyed unused"))
         upcoming.remove()
         return root
 
@@ -235,7 +236,9 @@ def retire(step: Step) -> list[x509.Certificate]:
         gone = []
         for one in over(step.folder, step.now):
             root = one.certificate()
-            events.append(db, step.event(RETIRED, root, "it has ended; its key was destroyed"))
+            events.append(
+                db, step.event(Code.CA_RETIRED, root, "it has ended; its key was destroyed")
+            )
             one.remove()
             gone.append(root)
         return gone

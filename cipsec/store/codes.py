@@ -41,6 +41,12 @@ class Code(StrEnum):
     VENDOR_ADDED = "vendor-added"
     VENDOR_REMOVED = "vendor-removed"
 
+    # The CA's own roots.
+    ROLLOVER_PREPARED = "rollover-prepared"
+    ROLLOVER_ACTIVATED = "rollover-activated"
+    ROLLOVER_CANCELLED = "rollover-cancelled"
+    CA_RETIRED = "ca-retired"
+
     # The record itself.
     LOG_CHAINED = "log-chained"
 
