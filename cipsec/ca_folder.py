@@ -28,6 +28,14 @@ from cipsec.store.database import Database
 
 
 @dataclass(frozen=True, slots=True)
+class CrlIssuer:
+    """One key of the CA that signs a revocation list, and the file in which that lies in DER."""
+
+    authority: Authority
+    file: Path
+
+
+@dataclass(frozen=True, slots=True)
 class CaFolder:
     """A CA's folder; every path in it is named here and nowhere else."""
 
@@ -86,6 +94,16 @@ class CaFolder:
     def store_file(self) -> Path:
         """The store: certificates, requests, users, events."""
         return self.path / "store.sqlite3"
+
+    @property
+    def crl_file(self) -> Path:
+        """The revocation list in DER, for anybody to copy."""
+        return self.path / "ca.crl"
+
+    @property
+    def crl_lock_file(self) -> Path:
+        """Held by whoever signs a revocation list."""
+        return self.path / "crl.lock"
 
     @property
     def lock_file(self) -> Path:
@@ -174,6 +192,18 @@ class CaFolder:
         every = [self.key_file, self.successor.key_file, self.provisioning_key_file]
         every += [one.key_file for one in self.previous()]
         return [path for path in every if files.exists(path)]
+
+    def crl_issuers(self, authority: Authority) -> tuple[CrlIssuer, ...]:
+        """Return who signs a revocation list, and where that lies: the CA alone.
+
+        Not the issuer of provisioning certificates: no device trusts it, and the EST server, which
+        does, looks at the record.
+        """
+        return (CrlIssuer(authority, self.crl_file),)
+
+    def crl_files(self) -> tuple[Path, ...]:
+        """Return where the lists of `crl_issuers` lie."""
+        return (self.crl_file,)
 
     def provisioning_certificate(self) -> x509.Certificate | None:
         """Return the issuer of provisioning certificates, None before the first; raise Malformed.

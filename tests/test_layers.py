@@ -21,6 +21,7 @@ LAYERS = (
     {"ca", "discovery", "tls", "card"},
     {"est", "ra"},
     {"est.server", "front", "ca_folder"},
+    {"publishing"},
     {"endpoint", "serve", "survey", "demo", "rollover"},
     {"doctor"},
     {"_cli"},

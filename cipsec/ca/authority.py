@@ -13,6 +13,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID, ObjectIdentifier
 
+from cipsec.ca import crl
 from cipsec.ca.profile import Profile, kept
 from cipsec.ca.tbs import Encoder, Extension
 from cipsec.errors import LocalState, Malformed
@@ -78,6 +79,18 @@ class Authority:
         )
         return Issued(der, show_serial(serial), sans, *period)
 
+    def terms(self, number: int, *, now: datetime, validity: timedelta) -> crl.Terms:
+        """Return what a revocation list says that begins now, never beyond the CA's own end."""
+        start = now.replace(microsecond=0)
+        return crl.Terms(number, start, min(start + validity, self._life[1]))
+
+    def revocation_list(self, revoked: bytes, terms: crl.Terms) -> bytes:
+        """Sign a complete revocation list; return it in DER.
+
+        `revoked` is what `crl.encoded` made of its entries.
+        """
+        return crl.signed(self._encoder, self._fixed[1], revoked, terms)
+
     def require_valid(self, now: datetime) -> None:
         """Raise LocalState when the CA's own certificate is not valid at `now`."""
         begin, end = self._life
@@ -104,6 +117,8 @@ class Authority:
             value = x509.SubjectAlternativeName(sans)
             extensions.append(_encode(value, critical=not list(request.subject)))
         extensions += [_subject_identifier(request.spki), authority]
+        if profile.crl_url:
+            extensions.append(_distribution_point(profile.crl_url))
         if mac and request.extension(SUBJECT_DIRECTORY_ATTRIBUTES):
             oid = SUBJECT_DIRECTORY_ATTRIBUTES
             extensions.append(Extension(oid=oid, critical=False, value=mac_attributes(mac)))
@@ -182,6 +197,13 @@ def _usage(key: keys.PublicKey, usages: Sequence[ObjectIdentifier]) -> Extension
 @functools.cache
 def _extended_usage(usages: tuple[ObjectIdentifier, ...]) -> Extension:
     return _encode(x509.ExtendedKeyUsage(usages), critical=False)
+
+
+@functools.lru_cache(maxsize=16)
+def _distribution_point(url: str) -> Extension:
+    """RFC 5280 section 4.2.1.13."""
+    point = x509.DistributionPoint([x509.UniformResourceIdentifier(url)], None, None, None)
+    return _encode(x509.CRLDistributionPoints([point]), critical=False)
 
 
 def _subject_identifier(spki: bytes) -> Extension:

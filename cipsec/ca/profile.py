@@ -41,13 +41,15 @@ def _is_kept(name: x509.GeneralName) -> bool:
 class Profile:
     """A kind of certificate: `validity` from now on, `backdate` before now.
 
-    Back-dating serves devices whose clock is behind.
+    Back-dating serves devices whose clock is behind. `crl_url` is where the certificate says that
+    the revocation list is, None for nowhere.
     """
 
     kind: str
     usages: tuple[ObjectIdentifier, ...]
     validity: timedelta
     backdate: timedelta = timedelta(hours=24)
+    crl_url: str | None = None
 
     def period(self, now: datetime, end_of_ca: datetime) -> tuple[datetime, datetime]:
         """Return notBefore and notAfter, whole seconds, never beyond the CA's own end."""
@@ -55,20 +57,20 @@ class Profile:
         return start - self.backdate, min(start + self.validity, end_of_ca)
 
 
-def endpoint(validity: timedelta, backdate: timedelta) -> Profile:
+def endpoint(validity: timedelta, backdate: timedelta, crl_url: str | None = None) -> Profile:
     """Return the profile of a CIP endpoint: target and originator, hence server and client."""
     usages = (ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH)
-    return Profile(ENDPOINT, usages, validity, backdate)
+    return Profile(ENDPOINT, usages, validity, backdate, crl_url)
 
 
-def est_server(backdate: timedelta) -> Profile:
+def est_server(backdate: timedelta, crl_url: str | None = None) -> Profile:
     """Return the profile of the EST server's own TLS certificate.
 
     id-kp-cmcRA lets a client with an explicit trust anchor accept the server under whatever name or
     address it reached it by (RFC 7030 section 3.6.1).
     """
     usages = (ExtendedKeyUsageOID.SERVER_AUTH, CMC_RA)
-    return Profile(SERVER, usages, timedelta(days=397), backdate)
+    return Profile(SERVER, usages, timedelta(days=397), backdate, crl_url)
 
 
 def provisioning(validity: timedelta, backdate: timedelta) -> Profile:

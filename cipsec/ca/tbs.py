@@ -72,12 +72,16 @@ _RSA = bytes.fromhex("300d06092a864886f70d01010b0500")
 
 
 class Encoder:
-    """Encodes and signs certificates of one issuer; what is constant is encoded once."""
+    """Encodes and signs certificates of one issuer; what is constant is encoded once.
+
+    `issuer` and `algorithm` are those of everything it signs, in DER.
+    """
 
     def __init__(self, issuer: x509.Name, key: keys.PrivateKey) -> None:
         self._key = key
-        self._issuer = _tlv(issuer.public_bytes())
-        self._algorithm = _tlv(_RSA if isinstance(key, rsa.RSAPrivateKey) else _ECDSA[key.key_size])
+        self.issuer = issuer.public_bytes()
+        self.algorithm = _RSA if isinstance(key, rsa.RSAPrivateKey) else _ECDSA[key.key_size]
+        self._issuer, self._algorithm = _tlv(self.issuer), _tlv(self.algorithm)
 
     def certificate(
         self,
@@ -95,23 +99,28 @@ class Encoder:
                 serial=serial,
                 algorithm=self._algorithm,
                 issuer=self._issuer,
-                validity=_Validity(not_before=_time(period[0]), not_after=_time(period[1])),
+                validity=_Validity(not_before=asn1_time(period[0]), not_after=asn1_time(period[1])),
                 subject=info.subject,
                 spki=info.spki,
                 extensions=list(extensions),
             )
         )
-        signature = asn1.BitString(keys.sign(self._key, tbs), 0)
+        signature = asn1.BitString(self.sign(tbs), 0)
         return asn1.encode_der(
             _Signed(tbs=_tlv(tbs), algorithm=self._algorithm, signature=signature)
         )
+
+    def sign(self, tbs: bytes) -> bytes:
+        """Return the signature over what is to be signed."""
+        return keys.sign(self._key, tbs)
 
 
 def _tlv(der: bytes) -> asn1.TLV:
     return asn1.decode_der(asn1.TLV, der)
 
 
-def _time(moment: datetime) -> asn1.UTCTime | asn1.GeneralizedTime:
+def asn1_time(moment: datetime) -> asn1.UTCTime | asn1.GeneralizedTime:
+    """Return a time as certificates and revocation lists have it."""
     if moment.year < _FIRST_GENERALIZED_YEAR:
         return asn1.UTCTime(moment)
     return asn1.GeneralizedTime(moment)

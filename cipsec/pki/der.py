@@ -1,4 +1,7 @@
-"""The little DER (X.690) that other parties' names are read with; meaning is left to `places`."""
+"""The little DER (X.690) that other parties' names are read with, and long lists are put together.
+
+Meaning is left to `places`, and to those who put something together.
+"""
 
 from __future__ import annotations
 
@@ -19,6 +22,14 @@ _STRINGS = {
 
 Element = tuple[int, bytes]
 """A tag of one octet and the content."""
+
+
+def element(tag: int, *content: bytes) -> bytes:
+    """Return an element with a tag of one octet; its content may be megabytes, and in parts."""
+    size = sum(map(len, content))
+    octets = size.to_bytes((size.bit_length() + 7) // 8, "big") if size >= _LONG_FORM else b""
+    head = [tag, _LONG_FORM | len(octets)] if octets else [tag, size]
+    return b"".join([bytes(head), octets, *content])
 
 
 def elements(data: bytes) -> list[Element]:
@@ -43,6 +54,12 @@ def _content(data: bytes, at: int) -> tuple[int, int]:
     if data[at] & 0x1F == 0x1F or start + size > len(data):
         raise ValueError("an element is cut off, or its tag is long")
     return start, start + size
+
+
+def content(data: bytes) -> bytes:
+    """Return what stands in the element at the head of `data`; raise ValueError."""
+    start, end = _content(data, 0)
+    return data[start:end]
 
 
 def only(data: bytes, tag: int) -> bytes:

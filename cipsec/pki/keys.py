@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from enum import StrEnum
 
@@ -12,6 +13,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives._serialization import Encoding, PrivateFormat, PublicFormat
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes, PublicKeyTypes
+from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 
 from cipsec.errors import Locked, Malformed, UsageError, WeakKey
 
@@ -22,6 +24,7 @@ _MAX_PASSPHRASE = 1023
 _MIN_RSA_BITS = 2048
 _MAX_RSA_BITS = 8192  # beyond that one signature check costs the server tens of milliseconds
 _MAX_RSA_EXPONENT = 1 << 32  # one as long as the modulus takes fifty times as long to check
+_LONG = 64 * 1024  # bytes
 # Kept, for cryptography takes 5 us to make one.
 ECDSA = {kind.name: ec.ECDSA(kind()) for kind in (hashes.SHA256, hashes.SHA384, hashes.SHA512)}
 _CURVES: dict[str, type[ec.EllipticCurve]] = {"ec-p256": ec.SECP256R1, "ec-p384": ec.SECP384R1}
@@ -147,8 +150,22 @@ def signing_hash(key: PrivateKey | PublicKey) -> hashes.SHA256 | hashes.SHA384:
 
 
 def sign(key: PrivateKey, message: bytes) -> bytes:
-    """Sign as X.509 does: ECDSA, or RSA with PKCS#1 v1.5, over `signing_hash`."""
+    """Sign as X.509 does: ECDSA, or RSA with PKCS#1 v1.5, over `signing_hash`.
+
+    A long message is hashed by `hashlib`, which lets other threads run meanwhile, unless the key
+    (one on a card) takes no digest.
+    """
     algorithm = signing_hash(key)
+    if len(message) > _LONG:
+        with contextlib.suppress(UnsupportedAlgorithm):
+            return _sign_digest(key, hashlib.new(algorithm.name, message).digest(), algorithm)
     if isinstance(key, rsa.RSAPrivateKey):
         return key.sign(message, padding.PKCS1v15(), algorithm)
     return key.sign(message, ECDSA[algorithm.name])
+
+
+def _sign_digest(key: PrivateKey, digest: bytes, algorithm: hashes.SHA256 | hashes.SHA384) -> bytes:
+    hashed = Prehashed(algorithm)
+    if isinstance(key, rsa.RSAPrivateKey):
+        return key.sign(digest, padding.PKCS1v15(), hashed)
+    return key.sign(digest, ec.ECDSA(hashed))

@@ -44,7 +44,8 @@ class Order:
     @property
     def profile(self) -> profile.Profile:
         """Return what the certificate is to hold."""
-        return profile.endpoint(self.validity, self.config.certificate.backdate)
+        config = self.config
+        return profile.endpoint(self.validity, config.certificate.backdate, config.crl.url)
 
     def case(self) -> Case:
         """Return the order as the record keeps it.

@@ -19,12 +19,14 @@ from cipsec.ra import tables
 from cipsec.ra.notify.channels import Channel
 from cipsec.ra.notify.config import parse_channels
 from cipsec.ra.policy import Policy
+from cipsec.ra.publication import CrlConfig, parse_crl
 from cipsec.ra.rules import parse_rules
 
 # RFC 7030 section 3.2.2: a label must not be the name of an operation.
 _OPERATIONS = frozenset(
     {"cacerts", "simpleenroll", "simplereenroll", "fullcmc", "serverkeygen", "csrattrs", "crls"}
 )
+_TABLES = {"name", "server", "certificate", "rule", "identity", "channel", "crl"}
 _SHORTEST_RETRY = timedelta(seconds=1)
 _LONGEST_BACKDATE = timedelta(days=3650)  # UTCTime goes back to 1950 and no further
 _LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -68,6 +70,7 @@ class Config:
     policy: Policy
     identity: Rules
     channels: tuple[Channel, ...]
+    crl: CrlConfig
 
 
 def load(path: Path) -> Config:
@@ -84,7 +87,7 @@ def parse(data: bytes) -> Config:
         found = tomllib.loads(data.decode("utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise Malformed(f"this is not TOML: {error}") from None
-    tables.known(found, {"name", "server", "certificate", "rule", "identity", "channel"}, "")
+    tables.known(found, _TABLES, "")
     rules = found.get("identity")
     policy, channels = parse_rules(found.get("rule")), parse_channels(found.get("channel"))
     _check_recipients(policy, frozenset(channel.name for channel in channels))
@@ -95,6 +98,7 @@ def parse(data: bytes) -> Config:
         policy=policy,
         identity=identity.DEFAULT if rules is None else identity.parse_rules(rules),
         channels=channels,
+        crl=parse_crl(tables.table(found, "crl")),
     )
 
 

@@ -118,7 +118,7 @@ def _signed(case: Case, authority: Authority) -> Issued:
     wanted, asked = case.config.certificate, case.evidence.asked.identity.mac
     return authority.issue(
         case.enrollment.request,
-        profile.endpoint(wanted.validity, wanted.backdate),
+        profile.endpoint(wanted.validity, wanted.backdate, case.config.crl.url),
         now=case.now,
         mac=asked if asked == case.identity.mac else None,
     )

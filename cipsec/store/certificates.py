@@ -104,7 +104,8 @@ def revoke(db: sqlite3.Connection, serial: str, *, by: str, reason: str, at: int
     `reason` is a name of RFC 5280 section 5.3.1, as in `keyCompromise`.
     """
     done = db.execute(
-        "UPDATE certificates SET revoked_at = ?, revoked_by = ?, revocation = ?"
+        "UPDATE certificates SET revoked_at = ?, revoked_by = ?, revocation = ?, revoked_seq ="
+        " (SELECT coalesce(max(revoked_seq), 0) + 1 FROM certificates WHERE revoked_seq NOT NULL)"
         " WHERE serial = ? AND revoked_at IS NULL",
         (at, by, reason, serial),
     )

@@ -35,7 +35,8 @@ CREATE TABLE certificates (
     mac_proved  INTEGER NOT NULL DEFAULT 0,
     revoked_at  INTEGER,
     revoked_by  TEXT,
-    revocation  TEXT                     -- the reason, as RFC 5280 section 5.3.1 names it
+    revocation  TEXT,                    -- the reason, as RFC 5280 section 5.3.1 names it
+    revoked_seq INTEGER                  -- as the how manieth, in the order of revoking
 );
 CREATE INDEX certificates_enrollment ON certificates (enrollment);
 CREATE INDEX certificates_device ON certificates (device) WHERE device IS NOT NULL;
@@ -92,6 +93,24 @@ CREATE TABLE channels (                  -- how far each channel of notification
 );
 
 CREATE UNIQUE INDEX events_expiring ON events (serial) WHERE event = 'expiring';
+"""
+
+# With all that a revocation list says, so that 100,000 are read without the certificates.
+_CRLS = """
+CREATE INDEX certificates_revoked
+    ON certificates (revoked_seq, kind, not_after, serial, revoked_at, revocation)
+    WHERE revoked_seq IS NOT NULL;
+
+CREATE TABLE crls (                      -- the revocation list of each of the CA's keys
+    issuer      TEXT PRIMARY KEY,        -- its key identifier, lower-case hex
+    number      INTEGER NOT NULL,        -- the highest that any list has, or was to have
+    listed      INTEGER,                 -- the number of the list in the folder, as are the rest
+    sha256      TEXT,
+    covers      INTEGER NOT NULL DEFAULT 0,   -- it names what was revoked up to this revoked_seq
+    entries     INTEGER NOT NULL DEFAULT 0,
+    this_update INTEGER,
+    next_update INTEGER
+) WITHOUT ROWID;
 """
 
 _REQUESTS = """
@@ -164,6 +183,7 @@ UPDATE certificates SET device_proved = device IS NOT NULL, mac_proved = mac IS 
 ALTER TABLE certificates ADD COLUMN revoked_at INTEGER;
 ALTER TABLE certificates ADD COLUMN revoked_by TEXT;
 ALTER TABLE certificates ADD COLUMN revocation TEXT;
+ALTER TABLE certificates ADD COLUMN revoked_seq INTEGER;
 ALTER TABLE requests ADD COLUMN replaces TEXT;
 ALTER TABLE requests ADD COLUMN revokes INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE requests ADD COLUMN approvals INTEGER NOT NULL DEFAULT 1;
@@ -179,7 +199,7 @@ ALTER TABLE events ADD COLUMN hash BLOB NOT NULL DEFAULT x'';
 
 def create(db: sqlite3.Connection) -> None:
     """Make all tables of an empty store, or none."""
-    tables = _CERTIFICATES + _REQUESTS + _USERS + _EVENTS + _NEWER
+    tables = _CERTIFICATES + _REQUESTS + _USERS + _EVENTS + _NEWER + _CRLS
     db.executescript(f"BEGIN;{tables}PRAGMA user_version={VERSION};COMMIT;")
 
 
@@ -191,7 +211,7 @@ def upgrade(db: sqlite3.Connection) -> int:
     """
     found = int(db.execute("PRAGMA user_version").fetchone()[0])
     if found in EARLIER:  # and no other process was faster
-        for statement in (_FROM_1 + _EVENTS_FROM_1 + _NEWER).split(";"):
+        for statement in (_FROM_1 + _EVENTS_FROM_1 + _NEWER + _CRLS).split(";"):
             db.execute(statement)
         _hold(db)
         _chain(db)

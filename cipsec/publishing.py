@@ -1,0 +1,216 @@
+"""The CA's revocation list: signed when one is due, by one process at a time, laid into the folder.
+
+Who looks when, and who hands it out, is left to `serve` and to the commands.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import filelock
+from cryptography import x509
+
+from cipsec import files
+from cipsec.ca import crl
+from cipsec.ca_folder import CaFolder, CrlIssuer
+from cipsec.errors import LocalState, Locked
+from cipsec.pki.faults import UNREADABLE
+from cipsec.store import crls
+from cipsec.store.crls import Published
+from cipsec.store.database import Database
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+LIMIT = 256 * 1024 * 1024  # bytes of a list: five million entries
+_HIGHEST = 1 << 48  # no number that was ever given out; SQLite has 63 bits
+_PATIENCE_SECONDS = 30.0  # somebody else signs: half a second, or a machine that is very busy
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A list that lies in the folder: what is on record of it, and the list in DER."""
+
+    published: Published
+    der: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class _Measure:
+    """What a list has to be to be the current one."""
+
+    now: datetime
+    validity: timedelta
+    newest: int
+
+    def objection(
+        self, published: Published | None, issuer: x509.Certificate, file: Path
+    ) -> str | None:
+        """Return why another list is due, None while the one in the folder is good."""
+        if published is None:
+            return "there is none yet"
+        begin, end, now = published.this_update, published.next_update, self.now.timestamp()
+        if published.covers < self.newest:
+            return "something was revoked since"
+        if now < begin:
+            return "it begins in the future, as a clock that was ahead had it"
+        is_last = end >= issuer.not_valid_after_utc.timestamp()
+        if not is_last and now - begin >= min(self.validity.total_seconds(), end - begin) / 2:
+            return "half its time is over"
+        return self._damage(published, file)
+
+    def _damage(self, published: Published, file: Path) -> str | None:
+        try:
+            found = hashlib.sha256(files.read(file, limit=LIMIT)).hexdigest()
+        except LocalState as error:
+            return error.message
+        return None if found == published.sha256 else f"{file} is not the list that was published"
+
+
+def why_due(
+    folder: CaFolder, database: Database, *, now: datetime, validity: timedelta
+) -> str | None:
+    """Return why another list of the CA is due, None while the one in the folder is good.
+
+    It needs no key. Raises StoreFailed.
+    """
+    own = folder.certificate()
+    measure = _Measure(now, validity, _newest(database))
+    return measure.objection(known(database, own), own, folder.crl_file)
+
+
+def publish(
+    folder: CaFolder,
+    database: Database,
+    issuers: Sequence[CrlIssuer],
+    *,
+    now: datetime,
+    validity: timedelta,
+    anyway: bool = False,
+) -> list[Made]:
+    """Sign a list for each issuer whose list is due, or for all; return those that were signed.
+
+    A list is due when something was revoked since, when half its time is over, and when what lies
+    in the folder is something else than what was published. Blocks, with rests for other threads:
+    half a second for 100,000 entries. Raises LocalState, and the lists that were there remain.
+    """
+    with _alone(folder):
+        measure = _Measure(now, validity, _newest(database))
+        due = [one for one in issuers if anyway or _objection(one, database, measure)]
+        if not due:
+            return []
+        job = _job(database, due, measure)
+        return [job.publish(one) for one in due]
+
+
+def _objection(issuer: CrlIssuer, database: Database, measure: _Measure) -> str | None:
+    own = issuer.authority.certificate
+    return measure.objection(known(database, own), own, issuer.file)
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """What the lists that are signed together have in common."""
+
+    database: Database
+    measure: _Measure
+    entries: bytes
+    count: int
+
+    def publish(self, issuer: CrlIssuer) -> Made:
+        """Sign and lay down one list; its number is used up even when that fails."""
+        authority, now, validity = issuer.authority, self.measure.now, self.measure.validity
+        authority.require_valid(now)
+        name = issuer_id(authority.certificate)
+        least = max(int(now.timestamp()), _number_in(issuer.file, authority.certificate) + 1)
+        number = self.database.write(lambda db: crls.next_number(db, name, at=least))
+        terms = authority.terms(number, now=now, validity=validity)
+        der = authority.revocation_list(self.entries, terms)
+        files.replace(issuer.file, der, mode=files.PUBLIC)
+        made = Published(
+            number=number,
+            sha256=hashlib.sha256(der).hexdigest(),
+            covers=self.measure.newest,
+            entries=self.count,
+            this_update=int(terms.this_update.timestamp()),
+            next_update=int(terms.next_update.timestamp()),
+        )
+        self.database.write(lambda db: crls.record(db, name, made))
+        return Made(made, der)
+
+
+def _job(database: Database, issuers: Sequence[CrlIssuer], measure: _Measure) -> _Job:
+    ends = min(_ends(database, one.authority.certificate, measure.now) for one in issuers)
+    rows = database.read(lambda db: list(crls.revoked(db, covers=measure.newest, ends=ends)))
+    entries = crl.encoded(crl.Entry(int(s, 16), _moment(at), why) for s, at, why in rows)
+    return _Job(database, measure, entries, len(rows))
+
+
+def _number_in(file: Path, issuer: x509.Certificate) -> int:
+    """Return the number of the issuer's list in a file, 0 where there is none.
+
+    It may be newer than the store, which is from a backup.
+    """
+    with contextlib.suppress(LocalState, x509.ExtensionNotFound, *UNREADABLE):
+        found = x509.load_der_x509_crl(files.read(file, limit=LIMIT)).extensions
+        number = found.get_extension_for_class(x509.CRLNumber).value.crl_number
+        key = found.get_extension_for_class(x509.AuthorityKeyIdentifier).value.key_identifier
+        if key and key.hex() == issuer_id(issuer) and number < _HIGHEST:
+            return number
+    return 0
+
+
+def issuer_id(certificate: x509.Certificate) -> str:
+    """Return under which name the record has the list of a CA's key: its key identifier in hex."""
+    identifier = certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier)
+    return identifier.value.digest.hex()
+
+
+def known(database: Database, certificate: x509.Certificate) -> Published | None:
+    """Return what is on record of the list that was published last; raise StoreFailed."""
+    return database.read(lambda db: crls.published(db, issuer_id(certificate)))
+
+
+def _newest(database: Database) -> int:
+    return database.read(crls.newest)
+
+
+def _ends(database: Database, certificate: x509.Certificate, now: datetime) -> int:
+    """Return since when what is left out must have expired: before the last list.
+
+    What expired since then is on this list once more (RFC 5280 section 3.3). With a clock that was
+    ahead for the last list, nothing is left out that has not expired by the present one.
+    """
+    last = known(database, certificate)
+    at = int(now.timestamp())
+    return min(at, last.this_update) if last else at
+
+
+def _moment(seconds: int) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+@contextlib.contextmanager
+def _alone(folder: CaFolder) -> Iterator[None]:
+    """Hold the lock: of two who sign at once the one that is later sees what the other has done."""
+    lock = filelock.FileLock(folder.crl_lock_file, timeout=_PATIENCE_SECONDS)
+    try:
+        lock.acquire()
+    except filelock.Timeout:
+        raise Locked(
+            "another process signs a revocation list, and does not get done with it",
+            hint="try again in a minute",
+        ) from None
+    except OSError as error:
+        raise LocalState(
+            f"{folder.crl_lock_file} cannot be written: {files.reason(error)}"
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
