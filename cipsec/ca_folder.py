@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -181,7 +182,8 @@ class CaFolder:
     def authorities(self, passphrase: str | None, now: datetime) -> list[Authority]:
         """Return the root that issues and those before it that have not ended, with their keys.
 
-        Each signs the revocation list of what it issued. Raises Locked, Malformed.
+        Each signs a revocation list: whoever trusts only one of them has to be able to check it.
+        Raises Locked, Malformed.
         """
         before = (one.authority(passphrase) for one in self.previous())
         living = [one for one in before if one.certificate.not_valid_after_utc > now]
@@ -193,17 +195,20 @@ class CaFolder:
         every += [one.key_file for one in self.previous()]
         return [path for path in every if files.exists(path)]
 
-    def crl_issuers(self, authority: Authority) -> tuple[CrlIssuer, ...]:
-        """Return who signs a revocation list, and where that lies: the CA alone.
+    def crl_issuers(self, authorities: Sequence[Authority]) -> tuple[CrlIssuer, ...]:
+        """Return who signs a revocation list, and where that lies: every key of the CA's name.
 
         Not the issuer of provisioning certificates: no device trusts it, and the EST server, which
         does, looks at the record.
         """
-        return (CrlIssuer(authority, self.crl_file),)
+        return tuple(CrlIssuer(one, self._crl_file_of(one.certificate)) for one in authorities)
+
+    def _crl_file_of(self, root: x509.Certificate) -> Path:
+        return self.crl_file if root == self.certificate() else self.predecessor(root).crl_file
 
     def crl_files(self) -> tuple[Path, ...]:
-        """Return where the lists of `crl_issuers` lie."""
-        return (self.crl_file,)
+        """Return where the lists of `crl_issuers` lie; raise LocalState."""
+        return (self.crl_file, *(one.crl_file for one in self.previous()))
 
     def provisioning_certificate(self) -> x509.Certificate | None:
         """Return the issuer of provisioning certificates, None before the first; raise Malformed.

@@ -1,4 +1,4 @@
-"""The revocation list when something is in the way: damage, a full disk, a crash, other processes."""
+"""The revocation list with something in the way: damage, a full disk, a crash, other processes."""
 
 from __future__ import annotations
 

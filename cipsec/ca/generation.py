@@ -3,6 +3,7 @@
     ca.pem, ca.key        its certificate and its key, with the passphrase of the CA's key
     new-with-old.pem      the younger of it and its neighbour, signed by the elder
     old-with-new.pem      the elder, signed by the younger
+    ca.crl                its revocation list, once another issues
 
 Made whole and moved whole; which one issues is `ca_folder`'s to say.
 """
@@ -48,6 +49,11 @@ class Generation:
     def old_with_new_file(self) -> Path:
         """The link by which who trusts the younger believes the elder."""
         return self.path / "old-with-new.pem"
+
+    @property
+    def crl_file(self) -> Path:
+        """Its revocation list in DER, once it has issued."""
+        return self.path / "ca.crl"
 
     def exists(self) -> bool:
         """Tell whether there is one; raise LocalState when that cannot be told."""

@@ -19,6 +19,7 @@ from cryptography import x509
 from cipsec import safe
 from cipsec.errors import LocalState, Malformed, StoreFailed
 from cipsec.est import wire
+from cipsec.est.crls import Bodies
 from cipsec.est.wire import Request, Response
 from cipsec.pki import csr
 from cipsec.ra.answers import Answer, Granted, Queued, Refused
@@ -29,7 +30,13 @@ from cipsec.ra.enrollment import Enrollment, Login
 _LOG = logging.getLogger(__name__)
 
 _NOT_OFFERED = frozenset({"fullcmc", "serverkeygen"})
-_METHODS = {"cacerts": "GET", "csrattrs": "GET", "simpleenroll": "POST", "simplereenroll": "POST"}
+_METHODS = {
+    "cacerts": "GET",
+    "crls": "GET",
+    "csrattrs": "GET",
+    "simpleenroll": "POST",
+    "simplereenroll": "POST",
+}
 _BUSY_SECONDS = 10
 _SAY_SECONDS = 60.0
 _MOST_SAID = 100
@@ -52,11 +59,16 @@ class EstServer:
         authority: RegistrationAuthority,
         cacerts: list[x509.Certificate],
         config: Callable[[], Config],
+        crls: Callable[[], Bodies | None] = lambda: None,
     ) -> None:
-        """`cacerts` is what /cacerts hands out; `config` returns the configuration in force."""
+        """`cacerts` is what /cacerts hands out; `config` returns the configuration in force.
+
+        `crls` returns what /crls hands out, None while there is nothing.
+        """
         self._authority = authority
         self._cacerts = wire.certs_only(cacerts)
         self._config = config
+        self._crls = crls
         self._said: dict[str, float] = {}
 
     def exchange_cacerts(self, cacerts: list[x509.Certificate]) -> None:
@@ -100,10 +112,21 @@ class EstServer:
         one_line = label in config.server.one_line
         if operation == "cacerts":
             return _certificates(self._cacerts, wire.CERTS, one_line=one_line)
+        if operation == "crls":
+            return self._lists(one_line=one_line)
         if operation == "csrattrs":
             body = wire.encode_body(_NO_ATTRIBUTES)
             return Response(200, body, (("Content-Type", wire.CSR_ATTRS), _CTE))
         return await self._enroll(request, label, one_line, renewal=operation == "simplereenroll")
+
+    def _lists(self, *, one_line: bool) -> Response:
+        """RFC 8295 section 4.2: as /cacerts answers, with lists in place of certificates."""
+        bodies = self._crls()
+        if bodies is None:
+            busy = ("Retry-After", str(_BUSY_SECONDS))
+            return _text(503, "there is no revocation list yet; ask again", busy)
+        body = bodies.one_line if one_line else bodies.lines
+        return Response(200, body, (("Content-Type", wire.CERTS), _CTE))
 
     async def _enroll(
         self, request: Request, label: str, one_line: bool, *, renewal: bool

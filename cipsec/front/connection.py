@@ -9,6 +9,7 @@ import asyncio
 import logging
 import math
 import time
+from collections import deque
 from typing import cast
 
 from cipsec.errors import Unreachable
@@ -29,8 +30,8 @@ _TOO_SLOW = http.plain(408, "the request took too long")
 class Connection(asyncio.BufferedProtocol):
     """A connection; `deadline` is when its phase must be over."""
 
-    __slots__ = ("_admitted", "_born", "_choked", "_ended", "_reader", "_service", "_stream",
-                 "_task", "deadline", "phase")  # fmt: skip
+    __slots__ = ("_admitted", "_born", "_choked", "_ended", "_keep", "_reader", "_rest", "_service",
+                 "_stream", "_task", "deadline", "phase")  # fmt: skip
 
     _stream: Stream
 
@@ -38,7 +39,8 @@ class Connection(asyncio.BufferedProtocol):
         self._service = service
         self._reader: RequestReader | None = None
         self._task: asyncio.Task[None] | None = None
-        self._admitted = self._choked = self._ended = False
+        self._admitted = self._choked = self._ended = self._keep = False
+        self._rest: deque[bytes | memoryview] = deque()  # of the answer that is being sent
         self._born = 0.0
         self.phase = Phase.GREETING
         self.deadline = math.inf
@@ -93,7 +95,12 @@ class Connection(asyncio.BufferedProtocol):
     def resume_writing(self) -> None:
         """Go on: the client has taken its answers."""
         self._choked = False
-        if self.phase is Phase.ANSWER and self._task is None:
+        if self.phase is not Phase.ANSWER or self._task:
+            return
+        if self._rest:
+            self._service.admission.works(self)
+            self._send_on()
+        else:
             self._advance()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -102,6 +109,7 @@ class Connection(asyncio.BufferedProtocol):
         self.phase = Phase.CLOSED
         self.deadline = math.inf
         self._stream.release()
+        self._rest.clear()
         if self._reader:
             self._reader.close()
             self._reader = None
@@ -113,6 +121,10 @@ class Connection(asyncio.BufferedProtocol):
 
     def _greet(self, data: memoryview) -> None:
         """Collect the client's first TLS message; for less, the server does no work."""
+        if self._service.context is None:
+            self._stream.hold(data)
+            self._apply()
+            return
         match opening(self._stream.hold(data)):
             case Opening.WHOLE:
                 self._apply()
@@ -223,15 +235,30 @@ class Connection(asyncio.BufferedProtocol):
         old = time.monotonic() - self._born > service.limits.lifetime
         return not (old or self._ended or service.draining)
 
-    def _deliver(self, answer: bytes, *, keep: bool) -> None:
+    def _deliver(self, answer: deque[bytes | memoryview], *, keep: bool) -> None:
+        self._rest, self._keep = answer, keep
+        self._send_on()
+
+    def _send_on(self) -> None:
+        """Send a piece of the answer, and the next when the client has taken it."""
         if self.closed:
             return
+        piece = self._rest.popleft()
         try:
-            self._stream.write(answer, last=not keep)
+            self._stream.write(piece, last=not (self._keep or self._rest))
         except Unreachable as error:
             self._fail(error)
             return
-        if not keep:
+        if not self._rest:
+            self._delivered()
+        elif self._choked:
+            # It gives its place back if that takes long: `resume_writing` goes on.
+            self._service.admission.awaits_client(self)
+        else:
+            asyncio.get_running_loop().call_soon(self._send_on)  # others have their turn
+
+    def _delivered(self) -> None:
+        if not self._keep:
             self._close()
         elif not self._choked:
             self._advance()

@@ -21,6 +21,8 @@ CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 # Twice in one request these are a way to make two readers see two requests.
 _ONCE = frozenset({"host", "content-length", "transfer-encoding", "content-type", "authorization"})
+_PIECE = 64 * 1024  # bytes of an answer that are sent at a time
+_NOT_MODIFIED = 304
 _PER_LINE = 4  # colon, space and line end
 # A chunked body may be this many times as long on the wire, and trailers and extensions are in it.
 _CHUNKING = 8
@@ -218,7 +220,32 @@ def plain(status: int, reason: str) -> Response:
 def encode(
     response: Response, *, method: str = "", keep_alive: bool = False, http10: bool = False
 ) -> bytes:
-    """Return header and body in one piece; raise ValueError for what cannot be in a header.
+    """Return header and body in one piece; raise ValueError for what cannot be in a header."""
+    head = _head(response, keep_alive=keep_alive, http10=http10)
+    return head if _is_bare(response, method) else head + response.body
+
+
+def pieces(
+    response: Response, *, method: str = "", keep_alive: bool = False, http10: bool = False
+) -> deque[bytes | memoryview]:
+    """Return the same in pieces that can be sent one after the other.
+
+    A long body is not copied: many may have the same one sent to them at once.
+    """
+    if len(response.body) <= _PIECE or _is_bare(response, method):
+        return deque([encode(response, method=method, keep_alive=keep_alive, http10=http10)])
+    whole = memoryview(response.body)
+    parts = (whole[at : at + _PIECE] for at in range(0, len(whole), _PIECE))
+    return deque([_head(response, keep_alive=keep_alive, http10=http10), *parts])
+
+
+def _is_bare(response: Response, method: str) -> bool:
+    """Tell whether the body is only measured, not sent (RFC 9110 sections 9.3.2, 15.4.5)."""
+    return method == "HEAD" or response.status == _NOT_MODIFIED
+
+
+def _head(response: Response, *, keep_alive: bool, http10: bool) -> bytes:
+    """Return the header.
 
     As clients were seen to need it: the status line of HTTP/1.1 whatever the request's version,
     names in the case given, Content-Length always.
@@ -233,8 +260,7 @@ def encode(
     head = "\r\n".join(lines)
     if not len(headers) == head.count("\n") == head.count("\r"):
         raise ValueError("a header holds a line end")
-    body = b"" if method == "HEAD" else response.body
-    return head.encode("latin-1") + b"\r\n\r\n" + body
+    return head.encode("latin-1") + b"\r\n\r\n"
 
 
 def _date() -> str:

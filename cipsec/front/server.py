@@ -51,12 +51,18 @@ class Counters:
 
 
 class FrontServer:
-    """Serves HTTP over TLS and has every request answered by `handle`.
+    """Serves HTTP over TLS, or without `context` plain, and has requests answered by `handle`.
 
     An exception from `handle` is logged and answered 500. All methods belong to the loop's thread.
     """
 
-    def __init__(self, context: SSL.Context, handle: Handle, *, limits: Limits = Limits()) -> None:  # noqa: B008  # frozen
+    def __init__(
+        self,
+        context: SSL.Context | None,
+        handle: Handle,
+        *,
+        limits: Limits = Limits(),  # noqa: B008  # frozen
+    ) -> None:
         most = min(limits.connections, _open_files() - _RESERVED_FILES)
         self._service = Service(context, handle, limits, Admission(limits), max(most, 1))
         self._listeners: list[asyncio.Server] = []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
@@ -34,9 +35,12 @@ class Tally:
 
 @dataclass(slots=True)
 class Service:
-    """Only the event loop's thread touches it. `most` is the number of connections at once."""
+    """Only the event loop's thread touches it. `most` is the number of connections at once.
 
-    context: SSL.Context
+    Without `context` it speaks plain HTTP.
+    """
+
+    context: SSL.Context | None
     handle: Handle
     limits: Limits
     admission: Admission
@@ -50,8 +54,8 @@ class Service:
 
     async def answer(
         self, incoming: http.Incoming, may_stay: Callable[[], bool]
-    ) -> tuple[bytes, bool]:
-        """Return the answer to a request, and whether another request may follow it.
+    ) -> tuple[deque[bytes | memoryview], bool]:
+        """Return the answer to a request, in pieces, and whether another request may follow it.
 
         This is the border: whatever goes wrong in `handle`, the client learns no more than that.
         """
@@ -60,10 +64,10 @@ class Service:
         try:
             response = await self.handle(request)
             keep = incoming.keep_alive and may_stay()
-            answer = http.encode(
+            answer = http.pieces(
                 response, method=request.method, keep_alive=keep, http10=incoming.http10
             )
         except Exception:  # noqa: BLE001  # the border of the request loop
             _LOG.exception("%s %s failed", request.method, request.path)
-            return http.encode(_FAILED, method=request.method), False
+            return http.pieces(_FAILED, method=request.method), False
         return answer, keep

@@ -9,6 +9,7 @@ from OpenSSL import SSL
 
 from cipsec.errors import Unreachable
 from cipsec.est.wire import Peer
+from cipsec.front.plain import Plain
 from cipsec.tls.server import ServerTls
 
 
@@ -23,7 +24,7 @@ class Stream:
 
     def __init__(self, transport: asyncio.Transport) -> None:
         self._transport: asyncio.Transport | None = transport
-        self._tls: ServerTls | None = None
+        self._tls: ServerTls | Plain | None = None
         self._held = b""
         self._paused = False
 
@@ -44,9 +45,9 @@ class Stream:
         self._held += data
         return self._held
 
-    def start_tls(self, context: SSL.Context) -> None:
-        """Be a TLS server from now on."""
-        self._tls = ServerTls(context)
+    def start_tls(self, context: SSL.Context | None) -> None:
+        """Be a TLS server from now on; without `context` one that speaks plainly."""
+        self._tls = ServerTls(context) if context else Plain()
 
     def feed(self, data: bytes | memoryview = b"") -> None:
         """Give TLS what is kept, and then what has arrived."""
@@ -75,7 +76,7 @@ class Stream:
         """Return what the client sent, empty at its end, None when there is no more yet."""
         return self._started().read()
 
-    def write(self, plaintext: bytes, *, last: bool = False) -> None:
+    def write(self, plaintext: bytes | memoryview, *, last: bool = False) -> None:
         """Send to the client; the `last` time with a goodbye (close_notify)."""
         tls = self._started()
         if plaintext:
@@ -128,7 +129,7 @@ class Stream:
         self._transport = self._tls = None
         self._held = b""
 
-    def _started(self) -> ServerTls:
+    def _started(self) -> ServerTls | Plain:
         if self._tls is None:
             raise Unreachable("there is no TLS")
         return self._tls

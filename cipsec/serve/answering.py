@@ -17,6 +17,7 @@ from cipsec.front.server import FrontServer
 from cipsec.ra.authority import RegistrationAuthority
 from cipsec.ra.config import ConfigFile
 from cipsec.serve.ending import beside
+from cipsec.serve.lists import Handed, follow
 from cipsec.serve.plan import Plan
 from cipsec.store.events import Event
 from cipsec.store.writer import Writer
@@ -31,21 +32,21 @@ _ROOTS_SECONDS = 2.0
 
 @contextlib.asynccontextmanager
 async def serving(
-    plan: Plan, sockets: Sequence[socket.socket], tell: Callable[[Event], None]
+    plan: Plan, sockets: Sequence[socket.socket], tell: Callable[[Event], None], handed: Handed
 ) -> AsyncIterator[None]:
-    """Serve requests inside the block; drain at its end."""
+    """Serve requests inside the block, `handed` among what is served; drain at its end."""
     config = ConfigFile(plan.folder.config_file)
     database = plan.folder.store()
     writer = Writer(database)
     authority = RegistrationAuthority(
-        plan.signing.current(),
+        plan.keyring.current(),
         plan.folder.sources(database),
         writer,
         config=config.current,
         own_names=plan.certificate.names,
         tell=tell,
     )
-    est = EstServer(authority, plan.folder.cacerts(times.now()), config.current)
+    est = EstServer(authority, plan.folder.cacerts(times.now()), config.current, handed.bodies)
     front = FrontServer(plan.context(), est.handle)
     try:
         await front.start(sockets)
@@ -54,6 +55,7 @@ async def serving(
             beside(_flush_polls(authority)),
             beside(_follow_tls(plan, front)),
             beside(_follow_roots(plan, authority, est)),
+            beside(follow(handed)),
         ):
             yield
         await front.drain(_DRAIN_SECONDS)
@@ -108,7 +110,7 @@ async def _follow_roots(plan: Plan, authority: RegistrationAuthority, est: EstSe
             if (wanted := plan.folder.cacerts(times.now())) != served:
                 # First what others may have by now, then who issues: each is of use by itself.
                 est.exchange_cacerts(wanted)
-                signer = await asyncio.to_thread(plan.signing.current)
+                signer = await asyncio.to_thread(plan.keyring.current)
                 authority.exchange(signer, plan.folder.roots())
                 served = wanted
                 _LOG.warning("the CA's roots changed; %s issues", fingerprint(signer.certificate))

@@ -67,7 +67,8 @@ class ServerCertificate:
                 Encoding.DER
             )
         )
-        issued = authority.issue(request, profile.est_server(timedelta(hours=24)), now=now)
+        kind = profile.est_server(timedelta(hours=24), self._folder.configuration().crl.url)
+        issued = authority.issue(request, kind, now=now)
         database.write(lambda db: _record(db, issued, show_name(request.subject), now))
         # Key first: a crash in between leaves a pair that does not fit, and a new one is issued.
         files.replace(self._folder.server_key_file, keys.to_pem(key))

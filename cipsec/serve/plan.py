@@ -11,12 +11,12 @@ from cryptography import x509
 from OpenSSL import SSL
 
 from cipsec import times
-from cipsec.ca_folder import CaFolder, fingerprint
+from cipsec.ca_folder import CaFolder, CrlIssuer, fingerprint
 from cipsec.discovery.announce import host_name
 from cipsec.discovery.interfaces import announced_on, choose, interfaces
 from cipsec.serve.certificate import ServerCertificate
+from cipsec.serve.keyring import Keyring
 from cipsec.serve.listen import Listen
-from cipsec.serve.signing import Signing
 from cipsec.tls.server import TlsProfile, server_context
 
 
@@ -58,7 +58,7 @@ class Plan:
     """Everything that is known before the first request."""
 
     folder: CaFolder
-    signing: Signing
+    keyring: Keyring
     options: Options
     certificate: ServerCertificate
 
@@ -71,10 +71,14 @@ class Plan:
         """Issue a new server certificate where the present one does not fit; tell whether."""
         database = self.folder.store()
         try:
-            signer = self.signing.current()
+            signer = self.keyring.current()
             return self.certificate.ensure(signer, database, self.hosts(), times.now())
         finally:
             database.close()
+
+    def crl_issuers(self) -> tuple[CrlIssuer, ...]:
+        """Return who signs a revocation list; raise Locked, LocalState."""
+        return self.folder.crl_issuers(self.keyring.every(times.now()))
 
     def tls(self) -> tuple[list[x509.Certificate], TlsProfile]:
         """Return what the TLS context is made of, as folder and ca.toml have it now.
@@ -118,7 +122,7 @@ def port_of(sockets: Sequence[socket.socket]) -> int:
 
 def make(folder: CaFolder, passphrase: str | None, options: Options) -> Plan:
     """Open the CA and see to the server's certificate; raise LocalState."""
-    plan = Plan(folder, Signing(folder, passphrase), options, ServerCertificate(folder))
+    plan = Plan(folder, Keyring(folder, passphrase), options, ServerCertificate(folder))
     plan.renew()
     return plan
 

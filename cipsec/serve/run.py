@@ -18,8 +18,9 @@ from cipsec.serve import workers
 from cipsec.serve.answering import serving
 from cipsec.serve.ending import beside, ending
 from cipsec.serve.listen import bind
+from cipsec.serve.lists import hand_out, sign_first
 from cipsec.serve.plan import Options, Plan, Ready
-from cipsec.serve.upkeep import announced, keep_certificate, telling
+from cipsec.serve.upkeep import announced, keep_certificate, listing, telling
 from cipsec.store.events import Event
 
 _PATIENCE_SECONDS = 0.5  # who looks whether a server runs holds the lock for an instant
@@ -45,6 +46,7 @@ def run(
     _allow_connections()
     with _only_one(folder):
         plan = plans.make(folder, passphrase, options)
+        sign_first(plan)
         sockets = bind(options.listen)
         told = plan.ready(sockets)
         try:
@@ -92,9 +94,11 @@ async def _alone(
     tell: Callable[[Event], None],
 ) -> None:
     """Everything in one process."""
+    handed = hand_out(plan.folder)
     async with (
         ending(plan.options.duration) as end,
-        serving(plan, sockets, tell),
+        serving(plan, sockets, tell, handed),
+        listing(plan, handed),
         telling(plan),
         announced(plan, plans.port_of(sockets)),
         beside(keep_certificate(plan)),

@@ -1,4 +1,4 @@
-"""What goes on beside answering, in one process only: announcing, renewing, telling people."""
+"""What goes on beside answering, in one process only: announcing, renewing, telling, listing."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from cipsec.ra.config import ConfigFile
 from cipsec.ra.notify import due
 from cipsec.ra.notify.directory import directory
 from cipsec.ra.notify.follow import follow
+from cipsec.serve.distribution import distributing
 from cipsec.serve.ending import beside
+from cipsec.serve.lists import Handed, Signing, keep_signed
 from cipsec.serve.plan import Plan
 from cipsec.store.writer import Writer
 
@@ -47,6 +49,18 @@ async def telling(plan: Plan) -> AsyncIterator[None]:
             yield
     finally:
         writer.close()
+        database.close()
+
+
+@contextlib.asynccontextmanager
+async def listing(plan: Plan, handed: Handed) -> AsyncIterator[None]:
+    """Keep the revocation list signed inside the block, and hand it out where ca.toml says."""
+    database = plan.folder.store()
+    signing = Signing(plan, database)
+    try:
+        async with distributing(plan, handed), beside(keep_signed(signing)):
+            yield
+    finally:
         database.close()
 
 

@@ -12,8 +12,9 @@ from collections.abc import Callable, Sequence
 
 from cipsec.serve.answering import serving
 from cipsec.serve.ending import End, beside, ending
+from cipsec.serve.lists import follow, hand_out
 from cipsec.serve.plan import Plan
-from cipsec.serve.upkeep import announced, keep_certificate, telling
+from cipsec.serve.upkeep import announced, keep_certificate, listing, telling
 from cipsec.store.events import Event
 
 _LOG = logging.getLogger(__name__)
@@ -38,15 +39,18 @@ def fork(plan: Plan, sockets: Sequence[socket.socket], tell: Callable[[Event], N
 async def _worker(
     plan: Plan, sockets: Sequence[socket.socket], tell: Callable[[Event], None]
 ) -> None:
-    async with ending(None) as end, serving(plan, sockets, tell):
+    async with ending(None) as end, serving(plan, sockets, tell, hand_out(plan.folder)):
         await end.wait()
 
 
 async def parent(plan: Plan, port: int, children: Sequence[int], ready: Callable[[], None]) -> None:
-    """Announce and renew while the children serve; end them all at the end."""
+    """Announce, renew and list while the children serve; end them all at the end."""
+    handed = hand_out(plan.folder)
     try:
         async with (
             ending(plan.options.duration) as end,
+            listing(plan, handed),
+            beside(follow(handed)),
             telling(plan),
             announced(plan, port),
             beside(keep_certificate(plan)),

@@ -176,7 +176,7 @@ class ServerTls:
         except SSL.Error as error:
             raise Unreachable(_reason(error)) from None
 
-    def write(self, plaintext: bytes) -> None:
+    def write(self, plaintext: bytes | memoryview) -> None:
         """Encrypt what goes to the client."""
         try:
             self._connection.sendall(plaintext)

@@ -52,7 +52,6 @@ def asked() -> CertificateRequest:
         "/.well-known/est/cacerts/",
         "/.well-known/est/line-3",
         "/.well-known/est/line-3/",
-        "/.well-known/est/crls",
         "/.well-known/acme/cacerts",
         "/est/cacerts",
         "//.well-known/est/cacerts",

@@ -52,7 +52,7 @@ class Plant:
         self, now: datetime = NOW, validity: timedelta = WEEK, *, anyway: bool = False
     ) -> list[Made]:
         """Sign what is due."""
-        issuers = self.folder.crl_issuers(self.folder.authority(None))
+        issuers = self.folder.crl_issuers(self.folder.authorities(None, now))
         return publishing.publish(
             self.folder, self.store, issuers, now=now, validity=validity, anyway=anyway
         )

@@ -1,13 +1,15 @@
-"""The CA with its key in a running server: loaded again when another root has taken over."""
+"""The CA's keys in a running server: loaded again when another root has taken over."""
 
 from __future__ import annotations
+
+from datetime import datetime
 
 from cipsec.ca.authority import Authority
 from cipsec.ca_folder import CaFolder
 
 
-class Signing:
-    """The root that issues; the passphrase is kept, for the next root's key has the same."""
+class Keyring:
+    """The roots with their keys; the passphrase is kept, for the next root's key has the same."""
 
     def __init__(self, folder: CaFolder, passphrase: str | None) -> None:
         """Load the key; raise Locked, Malformed, LocalState."""
@@ -20,3 +22,7 @@ class Signing:
         if self._folder.certificate() != self._authority.certificate:
             self._authority = self._folder.authority(self._passphrase)
         return self._authority
+
+    def every(self, now: datetime) -> list[Authority]:
+        """Return it and those before it that have not ended; raise Locked, LocalState."""
+        return self._folder.authorities(self._passphrase, now)

@@ -1,0 +1,59 @@
+"""Revocation lists as EST hands them out (RFC 8295 section 4.2): a crls-only PKCS#7 in base64.
+
+A list may be megabytes long. It is put into base64 once, piece by piece, by a thread of its own,
+and not for each client; which list, and when it has changed, is left to `serve`.
+"""
+
+from __future__ import annotations
+
+import binascii
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from cipsec.pki import der
+
+_LINE = 48  # octets: 64 columns
+_PIECE = _LINE * 1024
+_REST_SECONDS = 0.0002
+
+_OID_DATA = bytes.fromhex("06092a864886f70d010701")
+_OID_SIGNED_DATA = bytes.fromhex("06092a864886f70d010702")
+_VERSION = b"\x02\x01\x01"  # RFC 5652 section 5.1: 1 where there is neither signer nor attribute
+_NO_ALGORITHMS = _NO_SIGNERS = b"\x31\x00"
+_SEQUENCE, _EXPLICIT_0, _CRLS = 0x30, 0xA0, 0xA1
+
+
+@dataclass(frozen=True, slots=True)
+class Bodies:
+    """The same in two layouts: lines of 64 columns, and one line."""
+
+    lines: bytes
+    one_line: bytes
+
+
+def crls_only(lists: Sequence[bytes]) -> bytes:
+    """Return a degenerate SignedData with nothing in it but lists in DER (RFC 5652 section 5.1)."""
+    signed = der.element(
+        _SEQUENCE,
+        *(_VERSION, _NO_ALGORITHMS, der.element(_SEQUENCE, _OID_DATA)),
+        *(der.element(_CRLS, *sorted(lists)), _NO_SIGNERS),
+    )
+    return der.element(_SEQUENCE, _OID_SIGNED_DATA, der.element(_EXPLICIT_0, signed))
+
+
+def bodies(lists: Sequence[bytes]) -> Bodies:
+    """Return the bodies of answers; rests between pieces, so that other threads have their turn."""
+    lines = b"".join(_lines(crls_only(lists)))
+    time.sleep(_REST_SECONDS)
+    return Bodies(lines, lines.replace(b"\n", b"") + b"\n")
+
+
+def _lines(whole: bytes) -> Iterator[bytes]:
+    for at in range(0, len(whole), _PIECE):
+        piece = whole[at : at + _PIECE]
+        yield b"".join(
+            binascii.b2a_base64(piece[start : start + _LINE])
+            for start in range(0, len(piece), _LINE)
+        )
+        time.sleep(_REST_SECONDS)
