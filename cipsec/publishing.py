@@ -23,6 +23,7 @@ from cipsec.pki.faults import UNREADABLE
 from cipsec.store import crls
 from cipsec.store.crls import Published
 from cipsec.store.database import Database
+from cipsec.store.readonly import ReadOnly
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -73,7 +74,7 @@ class _Measure:
 
 
 def why_due(
-    folder: CaFolder, database: Database, *, now: datetime, validity: timedelta
+    folder: CaFolder, database: Database | ReadOnly, *, now: datetime, validity: timedelta
 ) -> str | None:
     """Return why another list of the CA is due, None while the one in the folder is good.
 
@@ -82,6 +83,20 @@ def why_due(
     own = folder.certificate()
     measure = _Measure(now, validity, _newest(database))
     return measure.objection(known(database, own), own, folder.crl_file)
+
+
+def current(
+    folder: CaFolder, database: Database, *, now: datetime, validity: timedelta
+) -> Made | None:
+    """Return the CA's list while it is good, None when another is due; raise StoreFailed."""
+    if why_due(folder, database, now=now, validity=validity):
+        return None
+    published = known(database, folder.certificate())
+    with contextlib.suppress(LocalState):
+        der = files.read(folder.crl_file, limit=LIMIT)
+        if published and published.sha256 == hashlib.sha256(der).hexdigest():
+            return Made(published, der)
+    return None  # another was signed meanwhile: it is to be looked at anew
 
 
 def publish(
@@ -171,12 +186,12 @@ def issuer_id(certificate: x509.Certificate) -> str:
     return identifier.value.digest.hex()
 
 
-def known(database: Database, certificate: x509.Certificate) -> Published | None:
+def known(database: Database | ReadOnly, certificate: x509.Certificate) -> Published | None:
     """Return what is on record of the list that was published last; raise StoreFailed."""
     return database.read(lambda db: crls.published(db, issuer_id(certificate)))
 
 
-def _newest(database: Database) -> int:
+def _newest(database: Database | ReadOnly) -> int:
     return database.read(crls.newest)
 
 

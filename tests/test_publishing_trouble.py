@@ -1,4 +1,4 @@
-"""The revocation list with something in the way: damage, a full disk, a crash, other processes."""
+"""The revocation list when something is in the way: damage, a full disk, a crash, a rival."""
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from cipsec._cli.ca_crl import crl
 from cipsec._cli.ca_issue import issue
 from cipsec._cli.ca_provision import credentials, provision
 from cipsec._cli.ca_record import listing, log
@@ -28,5 +29,6 @@ command(app, "provision")(provision)
 command(app, "credentials")(credentials)
 command(app, "list")(listing)
 command(app, "revoke")(revoke)
+command(app, "crl")(crl)
 command(app, "log")(log)
 command(app, "rollover")(rollover)

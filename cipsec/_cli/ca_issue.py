@@ -51,7 +51,7 @@ def issue(
     check_text(note, "--note")
     if [csr, passphrase_file] == ["-", "-"]:
         raise UsageError("the request and the passphrase cannot both come from stdin")
-    target = _target(output, force=force)
+    target = target_of(output, force=force)
     folder = open_folder(ca_dir)
     names = own_names(folder)
     with closing(folder.store()) as database:
@@ -67,17 +67,17 @@ def issue(
 
 
 @dataclass(frozen=True, slots=True)
-class _Target:
+class Target:
     """Where the certificate goes: a file, or stdout where `path` is None."""
 
     path: Path | None
     force: bool
 
 
-def _target(output: str | None, *, force: bool) -> _Target:
+def target_of(output: str | None, *, force: bool) -> Target:
     """Return where to write; refused before anything is signed when it could not be written."""
     if output in (None, "-"):
-        return _Target(None, force)
+        return Target(None, force)
     path = Path(str(output)).absolute()
     try:
         possible = path.parent.is_dir() and os.access(path.parent, os.W_OK) and not path.is_dir()
@@ -88,7 +88,7 @@ def _target(output: str | None, *, force: bool) -> _Target:
         raise LocalState(f"{path} cannot be written", hint="name a file in a folder of yours")
     if exists and not force:
         raise AlreadyExists(f"{path} exists", hint="add -f to overwrite it")
-    return _Target(path, force)
+    return Target(path, force)
 
 
 def _order(
@@ -153,7 +153,7 @@ def _foretell(talk: Talk, order: Order, folder: CaFolder) -> None:
     talk.say("cipsec: nothing was signed")
 
 
-def _hand_out(talk: Talk, row: CertificateRow, target: _Target) -> None:
+def _hand_out(talk: Talk, row: CertificateRow, target: Target) -> None:
     """Write the recorded certificate where it was wanted."""
     from cryptography import x509
     from cryptography.hazmat.primitives.serialization import Encoding

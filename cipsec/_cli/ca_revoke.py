@@ -96,9 +96,10 @@ def revoke(
     """Revoke certificates for good.
 
     By serial number, all of a device, or a provisioning certificate by its name. This CA accepts a
-    revoked certificate no more, from the next request on. Devices and other relying parties are not
-    told: that takes a CRL, which this version does not publish. Whether the same device may get
-    another certificate is for the rules to say.
+    revoked certificate no more, from the next request on. Devices and other relying parties learn
+    of it from the revocation list, where they look at it: a server that runs signs another within
+    seconds, and so does cipsec ca crl. Whether the same device may get another certificate is for
+    the rules to say.
     """
     from cipsec.ca_folder import open_folder
     from cipsec.pki.device import DeviceId
@@ -140,6 +141,7 @@ def _act(talk: Talk, folder: CaFolder, database: Database, wish: _Wish) -> int:
         return exits.NO
     _print(talk, made, choice, wish)
     _explain(talk, made, choice, wish)
+    _tell_of_list(talk, folder, made)
     return exits.OK
 
 
@@ -234,6 +236,18 @@ def _explain(talk: Talk, made: list[Revoked], choice: Choice, wish: _Wish) -> No
     if wish.dry_run:
         talk.say("cipsec: nothing was changed")
     elif any(one.changed for one in made):
-        talk.say(
-            "cipsec: this CA takes what is revoked no more; devices are not told, for want of a CRL"
-        )
+        talk.say("cipsec: this CA takes what is revoked no more")
+
+
+def _tell_of_list(talk: Talk, folder: CaFolder, made: list[Revoked]) -> None:
+    """Say when others learn of it, or what to type."""
+    from cipsec.ca.profile import PROVISIONING
+    from cipsec.serve.running import is_running
+
+    if not any(one.changed and one.row.kind != PROVISIONING for one in made):
+        return  # no device ever trusted it
+    if is_running(folder):
+        talk.say("cipsec: the running server puts it on the revocation list within seconds")
+    else:
+        talk.say("cipsec: the revocation list does not name it until another is signed")
+        talk.say("cipsec: hint: sign one: cipsec ca crl -o list.crl, or cipsec ca serve")

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from cipsec.ca_folder import CaFolder
     from cipsec.store.certificates import CertificateRow
+    from cipsec.store.database import Database
     from cipsec.store.requests import RequestRow
 
 _SHORTEST = 8  # hex digits; fewer begin too many
@@ -40,7 +41,8 @@ def show(talk: Talk, given: Id = None, *, ca_dir: CaDir = None) -> None:
     folder = open_folder(ca_dir)
     with closing(folder.store()) as database:
         if given is None:
-            _print(talk, "ca", database.read(lambda db: _ca(talk, folder, db)))
+            own = database.read(lambda db: _ca(talk, folder, db))
+            _print(talk, "ca", {**own, "crl": _list(folder, database)})
             return
         digits = _digits(given)
         found = database.read(lambda db: _find(db, digits))
@@ -175,6 +177,26 @@ def _ca(talk: Talk, folder: CaFolder, db: sqlite3.Connection) -> dict[str, objec
         **roots(talk, folder, times.now()),
         "certificates": certificates.count(db),
         "pending": requests.count_pending(db),
+    }
+
+
+def _list(folder: CaFolder, database: Database) -> dict[str, object] | None:
+    """Return what is on record of the revocation list, and why another is due, if one is."""
+    from cipsec import publishing
+    from cipsec._cli import ca_shown
+
+    found = publishing.known(database, folder.certificate())
+    if found is None:
+        return None
+    config = folder.configuration().crl
+    return {
+        "number": found.number,
+        "entries": found.entries,
+        "this_update": ca_shown.moment(found.this_update),
+        "next_update": ca_shown.moment(found.next_update),
+        "due": publishing.why_due(folder, database, now=times.now(), validity=config.validity),
+        "file": str(folder.crl_file),
+        "url": config.url,
     }
 
 

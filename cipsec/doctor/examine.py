@@ -14,6 +14,7 @@ from cipsec.doctor import (
     channels,
     credentials,
     identity,
+    lists,
     machine,
     permissions,
     policy,
@@ -33,6 +34,7 @@ CA_CHECKS = (
     | channels.CHECKS
     | credentials.CHECKS
     | record.CHECKS
+    | lists.CHECKS
 )
 
 

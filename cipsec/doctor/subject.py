@@ -60,6 +60,7 @@ def is_there(folder: CaFolder) -> bool:
         folder.server_key_file,
         folder.provisioning_certificate_file,
         folder.provisioning_key_file,
+        folder.crl_file,
     )
     for path in (*own, *others):
         if files.exists(path) and not path.is_file():

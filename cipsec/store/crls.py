@@ -38,6 +38,16 @@ def newest(db: sqlite3.Connection) -> int:
     return int(row[0]) if row else 0
 
 
+def unlisted_since(db: sqlite3.Connection, *, covers: int) -> int | None:
+    """Return when the first was revoked that a list up to `covers` does not name, None for none."""
+    row = db.execute(
+        f"SELECT revoked_at FROM certificates WHERE {_LISTED} AND revoked_seq > ?"  # noqa: S608  # a constant
+        " ORDER BY revoked_seq LIMIT 1",
+        (covers,),
+    ).fetchone()
+    return int(row[0]) if row else None
+
+
 def revoked(db: sqlite3.Connection, *, covers: int, ends: int) -> Iterator[tuple[str, int, str]]:
     """Yield serial number, time and reason of what was revoked up to `covers`, in that order.
 

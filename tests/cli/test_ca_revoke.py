@@ -20,7 +20,11 @@ from .conftest import Cipsec
 _KEYS = [
     *("serial", "kind", "subject", "device", "reason", "revoked_at", "revoked_by", "changed"),
 ]
-_TOLD = "cipsec: this CA takes what is revoked no more; devices are not told, for want of a CRL\n"
+_TOLD = (
+    "cipsec: this CA takes what is revoked no more\n"
+    "cipsec: the revocation list does not name it until another is signed\n"
+    "cipsec: hint: sign one: cipsec ca crl -o list.crl, or cipsec ca serve\n"
+)
 
 
 def _issue(on_ca: Cipsec, tmp_path: Path, subject: str = "CN=Drive 7", days: int = 700) -> str:
