@@ -94,9 +94,10 @@ def _signed(
 ) -> Made:
     from cipsec import publishing
 
-    issuers = folder.crl_issuers(folder.authority(passphrase(talk, folder, file)))
+    now = times.now()
+    issuers = folder.crl_issuers(folder.authorities(passphrase(talk, folder, file), now))
     return publishing.publish(
-        folder, database, issuers, now=times.now(), validity=_validity(folder, days), anyway=True
+        folder, database, issuers, now=now, validity=_validity(folder, days), anyway=True
     )[0]
 
 

@@ -67,7 +67,7 @@ def obtain(
     said = ""
     while True:
         try:
-            issued = _ask(draft, login, credential, card)
+            issued, known = _ask(draft, login, credential, card)
         except Pending as answer:
             failure: CipsecError = _resumable(answer, folder, draft)
             draft = folder.note(draft, draft.state.waiting(answer))
@@ -87,8 +87,7 @@ def obtain(
             if card:
                 card.record(issued.certificate, draft.state.server.url, folder.path)
             folder.finish(issued)
-            for line in receive.differences(draft.request, issued.certificate):
-                person.warn(line)
+            _tell(draft, issued, known, person)
             return issued
         pause = max(1, pause)
         if not patience.lasts(pause):
@@ -97,6 +96,14 @@ def obtain(
             person.tell(failure.message)
             said = failure.message
         person.wait(pause, failure.message)
+
+
+def _tell(draft: Draft, issued: Issued, known: list[x509.Certificate], person: Person) -> None:
+    """Say what the CA changed, of the names asked for and of its roots."""
+    for line in receive.differences(draft.request, issued.certificate):
+        person.warn(line)
+    for good, line in receive.root_news(draft.anchors, known, times.now()):
+        (person.tell if good else person.warn)(line)
 
 
 def _resumable(answer: Pending, folder: Folder, draft: Draft) -> Pending:
@@ -115,7 +122,10 @@ def _awaited(card: Card | None, error: CardError, draft: Draft, folder: Folder) 
     return card.awaited(error, draft.state.again(folder.path))
 
 
-def _ask(draft: Draft, login: Login | None, key: Credential | None, card: Card | None) -> Issued:
+def _ask(
+    draft: Draft, login: Login | None, key: Credential | None, card: Card | None
+) -> tuple[Issued, list[x509.Certificate]]:
+    """Return the certificate, and what /cacerts hands out besides."""
     with contextlib.ExitStack() as stack:
         credential = stack.enter_context(card.presented()) if card else key
         session = stack.enter_context(_session(draft, credential))
@@ -127,7 +137,7 @@ def _ask(draft: Draft, login: Login | None, key: Credential | None, card: Card |
                 older.cacerts()
                 session = older
         answer = _post(session, draft, login)
-    return receive.judge(answer, known, draft, times.now())
+    return receive.judge(answer, known, draft, times.now()), known
 
 
 def _post(session: Session, draft: Draft, login: Login | None) -> list[x509.Certificate]:

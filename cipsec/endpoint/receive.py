@@ -8,12 +8,14 @@ from datetime import datetime
 from cryptography import x509
 
 from cipsec.endpoint.folder import Draft, Issued
-from cipsec.endpoint.trust import is_ca
 from cipsec.errors import BadAnswer, Untrusted
 from cipsec.pki import keys
-from cipsec.pki.chain import directly_issued, verify_chain
+from cipsec.pki.chain import verify_chain
 from cipsec.pki.csr import CertificateRequest
+from cipsec.pki.fingerprint import sha256
 from cipsec.pki.names import same_name, sans_of, show_name, show_san
+from cipsec.pki.succession import follow, link_to
+from cipsec.times import show_time
 
 
 def judge(
@@ -38,19 +40,48 @@ def judge(
         raise Untrusted(
             f"the certificate received is not kept: {error.message}", hint=error.hint
         ) from None
-    return Issued(leaf, tuple(path[1:]), anchors)
+    return Issued(leaf, _above(path, known, anchors, now), anchors)
 
 
 def _anchors(
     trusted: Sequence[x509.Certificate], known: Sequence[x509.Certificate], now: datetime
 ) -> tuple[x509.Certificate, ...]:
-    """Return the anchors from now on: those that stand, and the roots of the authenticated CA.
-
-    RFC 7030 section 4.1.3: how the next root of a CA reaches its endpoints before it is used.
-    """
-    roots = (c for c in known if is_ca(c) and directly_issued(c, c))
-    every = dict.fromkeys([*trusted, *roots])
+    """Return the anchors from now on: those that stand, and the roots that follow from them."""
+    every = dict.fromkeys([*trusted, *follow(trusted, known, now).adopted])
     return tuple(c for c in every if c.not_valid_after_utc > now) or tuple(trusted)
+
+
+def _above(
+    path: Sequence[x509.Certificate],
+    known: Sequence[x509.Certificate],
+    anchors: Sequence[x509.Certificate],
+    now: datetime,
+) -> tuple[x509.Certificate, ...]:
+    """Return the chain to present with a certificate.
+
+    While a roll-over lasts it leads by NewWithOld to the old root: peers that know only that one
+    can follow, and those that know the new one need not. The new root itself would be in the way:
+    OpenSSL goes no further where it finds one that it does not trust.
+    """
+    joined = link_to(path[-1], known, anchors, now) if len(path) > 1 else None
+    return (*path[1:-1], *joined) if joined else tuple(path[1:])
+
+
+def root_news(
+    trusted: Sequence[x509.Certificate], known: Sequence[x509.Certificate], now: datetime
+) -> Iterator[tuple[bool, str]]:
+    """Yield, for people, what became of each root that was not trusted before, and whether good."""
+    found = follow(trusted, known, now)
+    for root in found.adopted:
+        end = show_time(root.not_valid_after_utc)
+        yield True, f"the CA has a new root, trusted from now on: {_named(root)}, until {end}"
+    for refused in found.refused:
+        said = f"{_named(refused.root)}: {refused.reason}"
+        yield False, f"the server offers a root that is not trusted: {said}"
+
+
+def _named(root: x509.Certificate) -> str:
+    return f"{show_name(root.subject)}, SHA-256 {sha256(root)}"
 
 
 def differences(request: CertificateRequest, certificate: x509.Certificate) -> Iterator[str]:

@@ -7,6 +7,7 @@ import contextlib
 import logging
 from collections.abc import AsyncIterator
 
+from cipsec.current import stamp
 from cipsec.discovery.announce import Announcement
 from cipsec.errors import CipsecError
 from cipsec.ra.config import ConfigFile
@@ -21,18 +22,29 @@ from cipsec.store.writer import Writer
 
 _LOG = logging.getLogger(__name__)
 
-_CERTIFICATE_SECONDS = 30.0
+_LOOK_SECONDS = 1.0
+_LOOKS = 30
 
 
 async def keep_certificate(plan: Plan) -> None:
-    """Renew the server's certificate when it is due or this machine's names have changed."""
+    """Renew the server's certificate when it is due, or names or the CA's root have changed."""
     while True:
-        await asyncio.sleep(_CERTIFICATE_SECONDS)
+        await _some_time(plan)
         try:
             if await asyncio.to_thread(plan.renew):
                 _LOG.warning("the server's certificate was renewed")
         except CipsecError as error:
             _LOG.error("the server's certificate is not renewed: %s", error.message)
+
+
+async def _some_time(plan: Plan) -> None:
+    """Return after half a minute, earlier when another root issues."""
+    file = str(plan.folder.certificate_file)
+    before = stamp(file)
+    for _ in range(_LOOKS):
+        await asyncio.sleep(_LOOK_SECONDS)
+        if stamp(file) != before:
+            return
 
 
 @contextlib.asynccontextmanager

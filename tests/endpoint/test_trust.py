@@ -91,12 +91,16 @@ def test_an_identity_remembers_its_trust(server: EstServer, folder: Folder) -> N
     assert person.shown == []
 
 
-def test_the_next_root_is_learned(server: EstServer, folder: Folder) -> None:
-    """Roots in the authenticated /cacerts become anchors (RFC 7030 section 4.1.3)."""
-    next_root = Plant("Next root").certificate
-    server.answers["cacerts"] = lambda _: certs([server.plant.certificate, next_root])
-    identity = get(folder, wish(server))
-    assert set(read_anchors(identity.trust_file)) == {server.plant.certificate, next_root}
+def test_a_root_without_a_link_is_not_taken_up(server: EstServer, folder: Folder) -> None:
+    """The server's key is in use all day: it alone must not bring a CA that is trusted for ever."""
+    other = Plant("Next root").certificate
+    server.answers["cacerts"] = lambda _: certs([server.plant.certificate, other])
+    person = Recorder()
+    identity = get(folder, wish(server), person)
+    assert set(read_anchors(identity.trust_file)) == {server.plant.certificate}
+    [said] = person.warned
+    assert "no certificate joins it with a CA that is trusted" in said
+    assert sha256(other) in said
 
 
 def test_intermediates(tmp_path: Path, folder: Folder) -> None:
