@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from cipsec._cli.ca_crl import crl
 from cipsec._cli.ca_issue import issue
+from cipsec._cli.ca_log import app as log
 from cipsec._cli.ca_provision import credentials, provision
-from cipsec._cli.ca_record import listing, log
+from cipsec._cli.ca_record import listing
 from cipsec._cli.ca_requests import approve, pending, reject
 from cipsec._cli.ca_revoke import revoke
 from cipsec._cli.ca_rollover import rollover
@@ -30,5 +31,5 @@ command(app, "credentials")(credentials)
 command(app, "list")(listing)
 command(app, "revoke")(revoke)
 command(app, "crl")(crl)
-command(app, "log")(log)
+app.add_typer(log)
 command(app, "rollover")(rollover)

@@ -1,8 +1,7 @@
-"""`cipsec ca list|log`: what was issued, and what happened."""
+"""`cipsec ca list`: what was issued."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -14,19 +13,14 @@ import typer
 from cipsec import times
 from cipsec._cli.options import CaDir
 from cipsec._cli.talk import Talk
-from cipsec.errors import UsageError
 
 if TYPE_CHECKING:
     import sqlite3
 
     from cipsec.store.certificates import CertificateRow
-    from cipsec.store.database import Database
-    from cipsec.store.events import Event
 
 _COLUMNS = ["serial", "subject", "device", "not_after", "status", "rule", "reason"]
 _REVOKED_COLUMNS = [*_COLUMNS[:5], "revoked_at", "revocation"]
-_LOG_COLUMNS = ["at", "event", "who", "subject", "id", "why"]
-_LOOK_SECONDS = 0.5
 
 Expiring = Annotated[
     str | None, typer.Option("--expiring", metavar="DURATION", help="Valid, but not for longer.")
@@ -38,10 +32,6 @@ Device = Annotated[
 ]
 Match = Annotated[
     str | None, typer.Option("--match", metavar="TEXT", help="With this text in what is shown.")
-]
-Follow = Annotated[bool, typer.Option("--follow", help="Go on and tell what happens.")]
-Since = Annotated[
-    str | None, typer.Option("--since", metavar="TIME|DURATION", help="Not what was before.")
 ]
 
 
@@ -112,78 +102,3 @@ def _listed(
     for row in certificates.listed(db, device=device):
         if wanted.admits(row):
             yield shown(row, wanted.now)
-
-
-def log(talk: Talk, *, follow: Follow = False, since: Since = None, ca_dir: CaDir = None) -> None:
-    """Show what happened, oldest first; --follow goes on until Ctrl-C."""
-    from cipsec.ca_folder import open_folder
-
-    start = int(_since(since).timestamp()) if since is not None else 0
-    with closing(open_folder(ca_dir).store()) as database:
-        if follow:
-            _follow(talk, database, start)
-        else:
-            _print(talk, [event for _, event in _after(database, 0, start)])
-
-
-def _since(text: str) -> datetime:
-    """Read a time, or a duration before now; raise UsageError."""
-    try:
-        return times.now() - times.parse_duration(text)
-    except UsageError:
-        pass
-    try:
-        return times.parse_time(text)
-    except UsageError:
-        raise UsageError(
-            f"{text!r} is neither a time nor a duration",
-            hint="write 2027-01-31T06:00:00Z, or 8h for the last eight hours",
-        ) from None
-
-
-def _after(database: Database, seq: int, since: int) -> list[tuple[int, Event]]:
-    from cipsec.store import events
-
-    return database.read(lambda db: list(events.after(db, seq, since=since)))
-
-
-def _print(talk: Talk, found: list[Event]) -> None:
-    from cipsec.store.events import shown
-
-    if talk.json:
-        talk.document({"events": [shown(event) for event in found]})
-        return
-    if not found:
-        talk.say("cipsec: nothing happened")
-    talk.table("events", _LOG_COLUMNS, map(_line, found))
-
-
-def _follow(talk: Talk, database: Database, since: int) -> None:
-    """Print events as they are recorded; ends with an interrupt or an error."""
-    from cipsec.store.events import shown
-
-    seq = 0
-    while True:
-        for number, event in _after(database, seq, since):
-            seq = number
-            if talk.json:
-                talk.event(shown(event))
-            else:
-                line = _line(event)
-                talk.row(line[column] for column in _LOG_COLUMNS)
-        time.sleep(_LOOK_SECONDS)
-
-
-def _line(event: Event) -> dict[str, object]:
-    """Return what a line has room for."""
-    from cipsec._cli import ca_shown
-    from cipsec.store.events import shown
-
-    short = (event.request or "")[: ca_shown.SHORT_ID] or None
-    return {
-        **shown(event),
-        "subject": ca_shown.brief(event.subject) or event.device,
-        "who": " ".join(filter(None, [event.actor, event.address])),
-        "why": ca_shown.why(": ".join(filter(None, [event.rule, event.reason]))),
-        "id": short or (event.serial or "")[: ca_shown.SHORT_SERIAL] or None,
-    }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,8 +13,10 @@ import typer
 from cipsec._cli import ask
 from cipsec._cli.options import CaDir, PassphraseFile
 from cipsec._cli.talk import Talk
+from cipsec.errors import CipsecError
 
 if TYPE_CHECKING:
+    from cipsec.ca_folder import CaFolder
     from cipsec.serve.plan import Ready
     from cipsec.store.events import Event
 
@@ -72,13 +75,14 @@ def serve(
         passphrase = ask.secret(
             talk, "Passphrase of the CA key", file=passphrase_file, option="--passphrase-file"
         )
-    run(
-        folder,
-        passphrase,
-        options,
-        ready=lambda told: _ready(talk, told, ready_file),
-        tell=lambda event: _tell_whoever_listens(talk, event),
-    )
+    with contextlib.ExitStack() as at_the_end:
+
+        def ready(told: Ready) -> None:
+            at_the_end.callback(_ended, talk, folder)
+            _ready(talk, told, ready_file)
+
+        tell = functools.partial(_tell_whoever_listens, talk)
+        run(folder, passphrase, options, ready=ready, tell=tell)
 
 
 def _ready(talk: Talk, told: Ready, ready_file: Path | None) -> None:
@@ -91,18 +95,31 @@ def _ready(talk: Talk, told: Ready, ready_file: Path | None) -> None:
         "ca_sha256": told.ca_sha256,
         "names": list(told.names),
         "announced": list(told.announced),
+        "chain_head": str(told.head),
     }
     for rule in told.global_grants:
         talk.warn(f"the rule {rule!r} grants a certificate to everybody: for a laboratory only")
     if talk.json:
         talk.event(document)
     talk.say(f"serving {told.url}\nCA fingerprint (SHA-256) {told.ca_sha256}")
+    talk.say(f"log head {told.head}")
     if told.announced:
         talk.say(f"announced by DNS-SD on {', '.join(told.announced)}")
     if len(told.announced) > 1:
         talk.say("cipsec: devices on all of these can find it; choose with --interface")
     if ready_file:
         files.replace(ready_file, json.dumps(document).encode() + b"\n", mode=files.PUBLIC)
+
+
+def _ended(talk: Talk, folder: CaFolder) -> None:
+    """Say with which head the log ends: to be found again in whatever keeps what is said here."""
+    from cipsec.serve.plan import log_head
+
+    with contextlib.suppress(BrokenPipeError, CipsecError):
+        head = log_head(folder)
+        if talk.json:
+            talk.event({"event": "ended", "chain_head": str(head)})
+        talk.say(f"log head {head}")
 
 
 def _tell_whoever_listens(talk: Talk, event: Event) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,6 +12,7 @@ import typer
 from typer.core import TyperCommand
 
 from cipsec._cli.talk import Talk
+from cipsec.errors import UsageError
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing on stderr but errors.")]
@@ -140,7 +141,45 @@ def command(
     return register
 
 
-def _sign(invoke: Callable[..., None], function: Callable[..., int | None]) -> None:
+def default(app: typer.Typer) -> Callable[[Callable[..., int | None]], Callable[..., int | None]]:
+    """Register `function(talk, …)` as what a group does when no command of it is named."""
+
+    def register(function: Callable[..., int | None]) -> Callable[..., int | None]:
+        @functools.wraps(function)
+        def invoke(ctx: typer.Context, **values: Any) -> None:
+            if ctx.invoked_subcommand is not None:
+                _refuse_options(ctx, values)
+                return
+            common = {option: values.pop(option) for option in _COMMON}
+            del common["version"]
+            code = function(Talk(**common), **values)
+            if code:
+                raise typer.Exit(code)
+
+        _sign(invoke, function, with_context=True)
+        app.callback(invoke_without_command=True, no_args_is_help=False)(invoke)
+        return function
+
+    return register
+
+
+def _refuse_options(ctx: typer.Context, values: Mapping[str, object]) -> None:
+    """Raise UsageError for options before the command's name, which would have no effect."""
+    given = (name for name in values if _is_given(ctx, name))
+    if (name := next(given, None)) is not None:
+        command = f"{ctx.command_path} {ctx.invoked_subcommand}"
+        option = next(one.opts[0] for one in ctx.command.params if one.name == name)
+        raise UsageError(f"{option} stands before the command", hint=f"write: {command} {option}")
+
+
+def _is_given(ctx: typer.Context, name: str) -> bool:
+    source = ctx.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
+
+
+def _sign(
+    invoke: Callable[..., None], function: Callable[..., int | None], *, with_context: bool = False
+) -> None:
     """Give `invoke` the parameters of `function` but for its Talk, and the common options."""
     own = list(inspect.signature(function, eval_str=True).parameters.values())[1:]
     parameters = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own]
@@ -148,6 +187,9 @@ def _sign(invoke: Callable[..., None], function: Callable[..., int | None]) -> N
         inspect.Parameter(n, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=kind)
         for n, (kind, default) in _COMMON.items()
     ]
+    if with_context:
+        kind = inspect.Parameter.KEYWORD_ONLY
+        parameters.append(inspect.Parameter("ctx", kind, annotation=typer.Context))
     del invoke.__wrapped__  # type: ignore[attr-defined]  # else inspect follows it
     invoke.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # read by typer
     invoke.__annotations__ = {p.name: p.annotation for p in parameters}

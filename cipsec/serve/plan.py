@@ -17,6 +17,8 @@ from cipsec.discovery.interfaces import announced_on, choose, interfaces
 from cipsec.serve.certificate import ServerCertificate
 from cipsec.serve.keyring import Keyring
 from cipsec.serve.listen import Listen
+from cipsec.store import chain
+from cipsec.store.chain import Head
 from cipsec.tls.server import TlsProfile, server_context
 
 
@@ -42,7 +44,8 @@ class Options:
 class Ready:
     """What is told once requests are accepted.
 
-    `announced` names the interfaces, `global_grants` the rules that grant to anyone.
+    `announced` names the interfaces, `global_grants` the rules that grant to anyone; `head` is that
+    of the log before the first request.
     """
 
     url: str
@@ -51,6 +54,7 @@ class Ready:
     names: tuple[str, ...]
     announced: tuple[str, ...]
     global_grants: tuple[str, ...]
+    head: Head
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +110,7 @@ class Plan:
             names=tuple(self.hosts()),
             announced=self._announced(),
             global_grants=tuple(rule.name for rule in policy.global_grants(times.now())),
+            head=log_head(self.folder),
         )
 
     def _announced(self) -> tuple[str, ...]:
@@ -113,6 +118,15 @@ class Plan:
             return ()
         there = announced_on(interfaces(), self.options.announce_on)
         return tuple(interface.name for interface in there)
+
+
+def log_head(folder: CaFolder) -> Head:
+    """Return the head of the log as it is now; raise StoreFailed."""
+    database = folder.store()
+    try:
+        return database.read(chain.head)
+    finally:
+        database.close()
 
 
 def port_of(sockets: Sequence[socket.socket]) -> int:

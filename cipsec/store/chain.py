@@ -63,6 +63,11 @@ def _netstring(text: str) -> str:
     return f"{len(text) if text.isascii() else len(text.encode())}:{text},"
 
 
+def as_hash(stored: object) -> bytes | None:
+    """Return what is stored as a hash; None for what is none, as another program may leave it."""
+    return stored if isinstance(stored, bytes) and len(stored) == len(START) else None
+
+
 def following(db: sqlite3.Connection) -> tuple[int, bytes]:
     """Return the number of the next event and the hash before it, inside a writing transaction.
 
@@ -73,20 +78,20 @@ def following(db: sqlite3.Connection) -> tuple[int, bytes]:
     if row is None:
         given = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'events'").fetchone()
         return (given[0] if given else 0) + 1, START
-    last, previous, given = row
-    return max(last, given or 0) + 1, previous
+    last, stored, given = row
+    return max(last, given or 0) + 1, as_hash(stored) or START
 
 
 def head(db: sqlite3.Connection) -> Head:
     """Return the head of the log as it is now."""
     row = db.execute("SELECT seq, hash FROM events ORDER BY seq DESC LIMIT 1").fetchone()
-    return Head(row[0], row[1]) if row else Head(0, START)
+    return Head(row[0], as_hash(row[1]) or START) if row else Head(0, START)
 
 
 def hash_of(db: sqlite3.Connection, number: int) -> bytes | None:
     """Return the hash of one event, None when there is none of this number."""
     row = db.execute("SELECT hash FROM events WHERE seq = ?", (number,)).fetchone()
-    return bytes(row[0]) if row else None
+    return as_hash(row[0]) if row else None
 
 
 def build(db: sqlite3.Connection) -> int:

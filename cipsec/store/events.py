@@ -9,6 +9,7 @@ from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 
 from cipsec.store import chain
+from cipsec.store.chain import Head
 from cipsec.store.codes import Code
 from cipsec.times import show_time
 
@@ -42,6 +43,56 @@ def append(db: sqlite3.Connection, event: Event) -> None:
     db.execute(_INSERT, (number, chain.digest(previous, number, values), *values))
 
 
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """An event as it is on record: `head` has its number, and is the log's head up to it."""
+
+    head: Head
+    event: Event
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which events are wanted: what is empty or None admits all.
+
+    Of request and serial number the beginning is enough; `device` also finds a MAC address.
+    """
+
+    since: int = 0
+    codes: frozenset[str] = frozenset()
+    device: str | None = None
+    request: str | None = None
+    serial: str | None = None
+
+    def clauses(self) -> tuple[str, list[object]]:
+        """Return conditions of SQL, and the values of their question marks."""
+        found: list[tuple[str, list[object]]] = [("at >= ?", [self.since])]
+        if self.codes:
+            marks = ", ".join("?" * len(self.codes))
+            found.append((f"event IN ({marks})", list[object](sorted(self.codes))))
+        if self.device:
+            found.append(("instr(' ' || device || ' ', ?)", [f" {self.device} "]))
+        for column, prefix in (("request", self.request), ("serial", self.serial)):
+            if prefix:
+                found.append((f"substr({column}, 1, ?) = ?", [len(prefix), prefix]))
+        values = [value for _, those in found for value in those]
+        return " AND ".join(clause for clause, _ in found), values
+
+
+def recorded(db: sqlite3.Connection, seq: int, wanted: Wanted) -> Iterator[Recorded]:
+    """Yield the events behind number `seq` that are wanted, in order."""
+    where, values = wanted.clauses()
+    rows = db.execute(
+        f"SELECT seq, hash, {_COLUMNS} FROM events WHERE seq > ? AND {where} ORDER BY seq",  # noqa: S608  # question marks
+        (seq, *values),
+    )
+    return (Recorded(_head(row), Event(*tuple(row)[2:])) for row in rows)
+
+
+def _head(row: sqlite3.Row) -> Head:
+    return Head(row[0], chain.as_hash(row[1]) or chain.START)
+
+
 def after(db: sqlite3.Connection, seq: int, *, since: int = 0) -> Iterator[tuple[int, Event]]:
     """Yield the events behind number `seq` that happened at `since` or later, with their number."""
     rows = db.execute(
@@ -49,6 +100,11 @@ def after(db: sqlite3.Connection, seq: int, *, since: int = 0) -> Iterator[tuple
         (seq, since),
     )
     return ((row[0], Event(*tuple(row)[1:])) for row in rows)
+
+
+def shown_recorded(one: Recorded) -> dict[str, object]:
+    """Return an event on record as JSON has it: `shown`, its number, and the head up to it."""
+    return {"number": one.head.number} | shown(one.event) | {"head": str(one.head)}
 
 
 def shown(event: Event) -> dict[str, object]:

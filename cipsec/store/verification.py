@@ -115,7 +115,7 @@ class _Walk:
             self._find(number, "missing", f"{missing} taken out {where}")
         elif not fits:
             self._find(number, "changed", _changed(number, stored))
-        self.number, self.hash = number, _hash(stored) or chain.START
+        self.number, self.hash = number, chain.as_hash(stored) or chain.START
         self.events += 1
         self._compare()
 
@@ -155,15 +155,11 @@ class _Walk:
         return Verified(head, self.events, heads, self.wrong, tuple(self.findings))
 
 
-def _hash(stored: object) -> bytes | None:
-    return stored if isinstance(stored, bytes) and len(stored) == len(chain.START) else None
-
-
 def _numbers(first: int, last: int) -> str:
     return f"event {first} was" if first == last else f"events {first} to {last} were"
 
 
 def _changed(number: int, stored: object) -> str:
-    if _hash(stored) is None:
+    if chain.as_hash(stored) is None:
         return f"event {number} carries no hash: it was not recorded by cipsec"
     return f"event {number} is not as it was recorded: it, or the hash of the one before, changed"

@@ -24,8 +24,8 @@ _KEYS = [
     *("reason", "rule", "sha256", "revoked_at", "revoked_by", "revocation"),
 ]
 _EVENT_KEYS = [
-    *("at", "event", "actor", "address", "request", "serial", "subject", "device"),
-    *("rule", "reason"),
+    *("number", "at", "event", "actor", "address", "request", "serial", "subject", "device"),
+    *("rule", "reason", "head"),
 ]
 
 

@@ -86,6 +86,25 @@ def test_ready_says_what_is_served(lab: Path) -> None:
     assert first["ca_sha256"] == serving.result("ca", "show", "--ca-dir", lab)["ca"]["sha256"]
 
 
+def test_the_head_of_the_log_is_said_at_the_start_and_at_the_end(lab: Path) -> None:
+    """Whatever keeps what the server says keeps heads that the log can be held against."""
+    log = lab.parent / "log"
+    server = serving.start(lab, "--json", log=log)
+    with _connect(server) as connection:
+        connection.sendall(load.requests(1)[0])
+        assert connection.recv(1)
+    assert server.stop() == 0
+    told = [json.loads(line) for line in log.read_text().splitlines() if line.startswith("{")]
+    assert [one["event"] for one in told] == ["ready", "granted", "ended"]
+    begun, ended = told[0]["chain_head"], told[-1]["chain_head"]
+    assert int(ended.partition(":")[0]) > int(begun.partition(":")[0])
+    shown = serving.result("ca", "log", "verify", "--ca-dir", lab, "--heads", log)["log"]
+    assert (shown["intact"], shown["head"], shown["heads_compared"]) == (True, ended, 2)
+    again = serving.start(lab, log=log)
+    assert again.stop() == 0
+    assert f"log head {ended}" in log.read_text()
+
+
 def test_global_grant_is_said_at_the_start(lab: Path) -> None:
     """A rule that grants to everybody is warned of whenever the server starts."""
     log = lab.parent / "log"

@@ -21,7 +21,7 @@ from cipsec.ra.notify.channels import Channel
 from cipsec.ra.notify.deliver import SECONDS, deliver
 from cipsec.ra.notify.directory import Directory
 from cipsec.ra.notify.gather import Gathered
-from cipsec.store import channels
+from cipsec.store import chain, channels
 from cipsec.store.channels import ChannelRow
 from cipsec.store.database import Database
 from cipsec.store.writer import Writer
@@ -119,7 +119,8 @@ class Follower:
     ) -> messages.Message:
         told = messages.with_requests(db, gathered.kept)
         origin = f"{self.folder}\0{self.channel.name}"
-        return messages.message(directory.name, origin, told, gathered.counts, upto=gathered.upto)
+        head, upto = chain.head(db), gathered.upto
+        return messages.message(directory.name, origin, told, gathered.counts, upto=upto, head=head)
 
     async def _failed(self, row: ChannelRow, error: CipsecError) -> None:
         # Once aloud; `notify list` has the rest.

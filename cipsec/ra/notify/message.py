@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from cipsec import safe
-from cipsec.store import events, requests
+from cipsec.store import chain, events, requests
+from cipsec.store.chain import Head
 from cipsec.store.codes import Code
 from cipsec.store.events import Event
 from cipsec.store.requests import RequestRow
@@ -26,6 +27,7 @@ class Told:
     number: int
     event: Event
     request: RequestRow | None = None
+    head: Head | None = None  # of the log up to it
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,7 @@ class Message:
     host: str
     told: tuple[Told, ...]
     counts: Mapping[str, int]
+    head: Head | None = None  # of the log when it was made: on its way it leaves the machine
 
     @property
     def left_out(self) -> Counter[str]:
@@ -48,23 +51,34 @@ class Message:
 
 
 def message(
-    ca: str, origin: str, told: Sequence[Told], counts: Mapping[str, int], *, upto: int
+    ca: str,
+    origin: str,
+    told: Sequence[Told],
+    counts: Mapping[str, int],
+    *,
+    upto: int,
+    head: Head | None = None,
 ) -> Message:
     """Return the message that tells of these events, up to number `upto`.
 
-    `origin` is what no other channel has, on this host.
+    `origin` is what no other channel has, on this host; `head` is the log's, as it is now.
     """
     host = socket.gethostname()
     first = min((one.number for one in told), default=upto)
     which = "\0".join((host, origin, str(first), str(upto)))
     identifier = f"msg_{hashlib.sha256(which.encode('utf-8', 'backslashreplace')).hexdigest()[:32]}"
-    return Message(identifier, ca, host, tuple(told), dict(counts))
+    return Message(identifier, ca, host, tuple(told), dict(counts), head)
 
 
 def with_requests(db: sqlite3.Connection, found: Sequence[tuple[int, Event]]) -> list[Told]:
     """Return the events with the requests that they name."""
     return [
-        Told(number, event, requests.by_id(db, event.request) if event.request else None)
+        Told(
+            number,
+            event,
+            requests.by_id(db, event.request) if event.request else None,
+            Head(number, chain.hash_of(db, number) or chain.START),
+        )
         for number, event in found
     ]
 
@@ -78,13 +92,15 @@ def document(message: Message) -> dict[str, object]:
         "host": safe.text(message.host),
         "counts": dict(message.counts),
         "left_out": sum(message.left_out.values()),
+        "chain_head": str(message.head) if message.head else None,
         "events": [event_document(one) for one in message.told],
     }
 
 
 def event_document(told: Told) -> dict[str, object]:
     """Return one event as `ca log --json` has it, with its number and its request."""
-    shown = {"number": told.number} | events.shown(told.event)
+    head = str(told.head) if told.head else None
+    shown = {"number": told.number} | events.shown(told.event) | {"head": head}
     details = _details(told.request) if told.request else None
     return _harmless(shown) | {"request_details": details}
 

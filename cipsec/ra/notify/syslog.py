@@ -34,6 +34,8 @@ _SEVERITY = {
 _SD_ID = "cipsec@32473"
 _LONGEST = 2048  # bytes that a receiver should accept (section 6.1); UDP loses what is too long
 _LIMITS = (256, 96, 32)  # characters of a value, fewer where the whole would be too long
+_WHOLE = frozenset({"request", "serial", "head"})  # half of one finds nothing
+_IN_ONE_PIECE = 96
 _REFUSAL_SECONDS = 0.1
 _GOODBYE_SECONDS = 1.0
 
@@ -69,7 +71,10 @@ def _entry(told: Told, facility: int, host: str, limit: int) -> bytes:
     event = told.event
     priority = facility * 8 + _SEVERITY.get(event.event, _NOTICE)
     at = datetime.fromtimestamp(event.at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ").rjust(20, "0")
-    values = "".join(f' {name}="{_escaped(value, limit)}"' for name, value in _data(told))
+    values = "".join(
+        f' {name}="{_escaped(value, _IN_ONE_PIECE if name in _WHOLE else limit)}"'
+        for name, value in _data(told)
+    )
     head = f"<{priority}>1 {at} {_word(host, 255)} cipsec {os.getpid()} {_word(event.event, 32)}"
     # Section 6.4: text in UTF-8 begins with the byte order mark.
     text = words.line(told)[: 4 * limit]
@@ -90,6 +95,7 @@ def _data(told: Told) -> Iterator[tuple[str, object]]:
         "rule": event.rule,
         "reason": event.reason,
     }
+    known |= {"head": told.head} if told.head else {}
     if request is not None:
         known |= {
             "mac": request.mac,

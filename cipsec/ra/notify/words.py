@@ -32,9 +32,21 @@ _SAID: dict[str, str] = {
     Code.REFUSED: "a request was refused",
     Code.REJECTED: "a request was rejected",
     Code.APPROVED: "a request was approved",
+    Code.AGREED: "one of several administrators agreed",
     Code.GRANTED: "a certificate was granted",
+    Code.PROVISIONED: "a provisioning certificate was made",
+    Code.USER_ADDED: "a user was added",
+    Code.USER_REMOVED: "a user was removed",
+    Code.PASSWORD_SET: "a user's password was set",
+    Code.ALLOWLIST_ADDED: "a device was put on a list",
+    Code.ALLOWLIST_REMOVED: "a device was taken off a list",
+    Code.ALLOWLIST_IMPORTED: "devices were imported into a list",
+    Code.VENDOR_ADDED: "a vendor was added",
+    Code.VENDOR_REMOVED: "a vendor was removed",
+    Code.LOG_CHAINED: "the log of an earlier version was chained",
 }
 _ORDER = {event: number for number, event in enumerate(_SAID)}
+_HEAD = "Keep this, the head of the log; cipsec ca log verify compares it:"
 _DECIDED_ELSEWHERE = "Nothing can be approved by answering this message."
 
 
@@ -56,7 +68,9 @@ def text(message: Message) -> str:
         lines = _digest(message)
     ca = shown(message.ca or "without a name")
     foot = f"{ca}, cipsec on {shown(message.host)}. {_DECIDED_ELSEWHERE}"
-    return "\n".join([*lines, "", "-- ", foot, ""])
+    # On a line of its own, which no mail program breaks, for: ca log verify --heads.
+    head = [_HEAD, str(message.head)] if message.head else []
+    return "\n".join([*lines, "", "-- ", foot, *head, ""])
 
 
 def line(told: Told) -> str:
