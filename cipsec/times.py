@@ -1,8 +1,11 @@
-"""Durations and times as people write them: `90s 15m 8h 30d`, ISO 8601 in UTC with a `Z`."""
+"""Durations and times as people write them: `90s 15m 8h 30d`, ISO 8601 in UTC with a `Z`; and
+shares of a life, `66%`.
+"""
 
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from cipsec.errors import UsageError
@@ -10,6 +13,7 @@ from cipsec.errors import UsageError
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _DURATION = re.compile(r"(?:[0-9]{1,9}[smhd])+")
 _PART = re.compile(r"([0-9]+)([smhd])")
+_PERCENT = re.compile(r"([0-9]{1,3})%")
 _HUNDRED_YEARS = 100 * 366 * 86400
 
 
@@ -53,3 +57,33 @@ def parse_time(text: str) -> datetime:
 def show_time(moment: datetime) -> str:
     """Return the time in ISO 8601, UTC, whole seconds, ending in `Z`."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ").rjust(20, "0")
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """A point of a life: after a share of it, or a time before its end."""
+
+    percent: int | None = 66
+    before: timedelta = timedelta()
+
+    @classmethod
+    def parse(cls, text: str) -> Due:
+        """Read `66%` or `30d`; raise UsageError."""
+        match = _PERCENT.fullmatch(text)
+        if not match:
+            return cls(percent=None, before=parse_duration(text))
+        if int(match[1]) > 100:
+            raise UsageError(f"{text!r} is more than a whole life", hint="write e.g. 66% or 30d")
+        return cls(percent=int(match[1]))
+
+    def since(self, start: datetime, end: datetime) -> datetime:
+        """Return when that point of the life from `start` to `end` is reached."""
+        if self.percent is None:
+            return end - self.before
+        return start + (end - start) * self.percent / 100
+
+    def __str__(self) -> str:
+        """Return it in words."""
+        if self.percent is None:
+            return f"{show_duration(self.before)} before its end"
+        return f"{self.percent}% of its life"

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -56,7 +57,10 @@ Reason = Annotated[
 
 @dataclass(frozen=True, slots=True)
 class _Wish:
-    """What an operator asked for: which certificates, why, and how."""
+    """What an operator asked for: which certificates, why, and how.
+
+    `grace` is how long after its end a certificate may renew, and is to be revoked.
+    """
 
     serials: list[str]
     device: DeviceId | None
@@ -66,17 +70,19 @@ class _Wish:
     note: str | None
     dry_run: bool
     yes: bool
+    grace: timedelta
 
     def choice(self, db: sqlite3.Connection, now: datetime) -> Choice:
         """Return which certificates are meant; raise NotFound or UsageError."""
         from cipsec.ra import revocation
 
+        ended = now - self.grace
         if self.credential is not None:
             return revocation.by_credential(
-                db, self.credential, now, with_enrolled=self.with_enrolled
+                db, self.credential, ended, with_enrolled=self.with_enrolled
             )
         if self.device:
-            return revocation.by_device(db, self.device, now)
+            return revocation.by_device(db, self.device, ended)
         return revocation.by_serials(db, self.serials)
 
 
@@ -111,6 +117,7 @@ def revoke(
     if with_enrolled and credential is None:
         raise UsageError("--with-enrolled belongs to --credential", hint="leave it out")
     check_text(note, "--note")
+    folder = open_folder(ca_dir)
     wish = _Wish(
         serials=serials or [],
         device=DeviceId.parse(device) if device is not None else None,
@@ -120,8 +127,8 @@ def revoke(
         note=note or None,
         dry_run=dry_run,
         yes=yes,
+        grace=_grace(folder),
     )
-    folder = open_folder(ca_dir)
     with closing(folder.store()) as database:
         return _act(talk, folder, database, wish)
 
@@ -143,6 +150,13 @@ def _act(talk: Talk, folder: CaFolder, database: Database, wish: _Wish) -> int:
     _explain(talk, made, choice, wish)
     _tell_of_list(talk, folder, made)
     return exits.OK
+
+
+def _grace(folder: CaFolder) -> timedelta:
+    """Return how long after its end a certificate may renew, as far as ca.toml can be read."""
+    with suppress(LocalState):  # ca.toml is broken: nothing is stopped by that
+        return folder.configuration().renewals.grace
+    return timedelta()
 
 
 def _require_unused(folder: CaFolder, choice: Choice) -> None:

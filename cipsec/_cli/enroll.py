@@ -171,11 +171,12 @@ def renew(
     from cipsec._cli.identity import open_folder, shown
     from cipsec._cli.person import Terminal
     from cipsec.endpoint import renew as endpoint
+    from cipsec.times import Due
 
     card = card_of(
         talk, smartcard=smartcard, reader=reader, slot=slot, pin_file=pin_file, force=force
     )
-    due = endpoint.Due.parse(if_due) if if_due else None
+    due = Due.parse(if_due) if if_due else None
     folder = open_folder(identity)
     terminal = Terminal.of(talk, None)
     if dry_run:

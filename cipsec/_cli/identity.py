@@ -8,7 +8,7 @@ from pathlib import Path
 from cipsec import files, times
 from cipsec.endpoint import enroll as endpoint
 from cipsec.endpoint.folder import Draft, Folder, Identity
-from cipsec.endpoint.renew import Due
+from cipsec.endpoint.renew import due_since
 from cipsec.endpoint.trust import Person
 from cipsec.errors import LocalState
 from cipsec.pki import keys
@@ -74,7 +74,7 @@ def status_of(folder: Folder) -> dict[str, object]:
     end = identity.issued.certificate.not_valid_after_utc
     return shown(identity) | {
         "days_left": (end - times.now()).days,
-        "due": times.now() >= Due().since(identity.issued.certificate),
+        "due": times.now() >= due_since(identity.issued.certificate),
         "pending": pending,
     }
 

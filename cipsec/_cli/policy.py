@@ -56,11 +56,12 @@ def show(talk: Talk, *, ca_dir: CaDir = None) -> None:
     from cipsec.ca_folder import open_folder
     from cipsec.times import now
 
-    policy, at = open_folder(ca_dir).configuration().policy, now()
+    config, at = open_folder(ca_dir).configuration(), now()
+    policy = config.policy
     shadowed = policy.shadowed()
     rules = [_rule(rule, shadowed.get(rule.name)) for rule in policy.rules]
     if talk.json:
-        talk.document({"rules": rules})
+        talk.document({"rules": rules, "renewal": config.renewals.words()})
     else:
         rows = [
             {**shown, "remark": _remark(rule, shadowed.get(rule.name), at)}
@@ -68,6 +69,8 @@ def show(talk: Talk, *, ca_dir: CaDir = None) -> None:
         ]
         talk.table("rules", _RULE_COLUMNS, rows)
         talk.say("cipsec: where no rule applies the answer is: reject")
+        if said := config.renewals.words():
+            talk.say(f"cipsec: a certificate is renewed {', '.join(said)}")
     for later, earlier in shadowed.items():
         talk.warn(f"the rule {safe.text(later)} never decides: {safe.text(earlier)} does before it")
     for rule in policy.global_grants(at):

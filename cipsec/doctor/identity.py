@@ -14,7 +14,7 @@ from cipsec.doctor.finding import Remark, fail, failed, ok, or_ok, typed, warn
 from cipsec.doctor.machine import CLOCK_HINT
 from cipsec.doctor.permissions import mode_of
 from cipsec.endpoint.folder import Draft, Folder, Identity
-from cipsec.endpoint.renew import Due
+from cipsec.endpoint.renew import due_since
 from cipsec.endpoint.state import Kind
 from cipsec.errors import LocalState, Malformed, Untrusted
 from cipsec.pki.chain import verify_chain
@@ -86,7 +86,7 @@ def validity(endpoint: Endpoint) -> Iterator[Remark]:
     if endpoint.identity is None:
         return
     held, now = endpoint.identity.issued.certificate, endpoint.now
-    end, due = held.not_valid_after_utc, Due().since(held)
+    end, due = held.not_valid_after_utc, due_since(held)
     if now < held.not_valid_before_utc:
         yield fail(f"it is valid only from {show_time(held.not_valid_before_utc)}", CLOCK_HINT)
     elif now > end:

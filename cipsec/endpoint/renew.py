@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from dataclasses import replace
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from cryptography import x509
@@ -16,41 +15,14 @@ from cipsec.endpoint.folder import Draft, Folder, Identity
 from cipsec.endpoint.obtain import Patience, obtain
 from cipsec.endpoint.state import Kind, State
 from cipsec.endpoint.trust import Person, Trust
-from cipsec.errors import AlreadyExists, UsageError
+from cipsec.errors import AlreadyExists
 from cipsec.pki import keys
 from cipsec.pki.names import sans_of
-from cipsec.times import parse_duration, show_time
+from cipsec.times import Due, show_time
 from cipsec.tls.client import Credential
 
 if TYPE_CHECKING:
     from cipsec.endpoint.card import Card
-
-_PERCENT = re.compile(r"(\d{1,3})%")
-
-
-@dataclass(frozen=True, slots=True)
-class Due:
-    """When a certificate is to be renewed: after a share of its life, or a time before its end."""
-
-    percent: int | None = 66
-    before: timedelta = timedelta()
-
-    @classmethod
-    def parse(cls, text: str) -> Due:
-        """Read `66%` or `30d`; raise UsageError."""
-        match = _PERCENT.fullmatch(text)
-        if not match:
-            return cls(percent=None, before=parse_duration(text))
-        if int(match[1]) > 100:
-            raise UsageError(f"{text!r} is more than a whole life", hint="write e.g. 66% or 30d")
-        return cls(percent=int(match[1]))
-
-    def since(self, certificate: x509.Certificate) -> datetime:
-        """Return when renewal becomes due."""
-        start, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
-        if self.percent is None:
-            return end - self.before
-        return start + (end - start) * self.percent / 100
 
 
 def renew(
@@ -137,14 +109,19 @@ def waiting(folder: Folder) -> tuple[Identity, Draft | None]:
     return identity, draft
 
 
+def due_since(certificate: x509.Certificate, due: Due | None = None) -> datetime:
+    """Return when renewal becomes due; after two thirds of its life where nothing is said."""
+    return (due or Due()).since(certificate.not_valid_before_utc, certificate.not_valid_after_utc)
+
+
 def is_due(identity: Identity, due: Due) -> bool:
     """Tell whether renewal is due now."""
-    return times.now() >= due.since(identity.issued.certificate)
+    return times.now() >= due_since(identity.issued.certificate, due)
 
 
 def not_due(identity: Identity, due: Due) -> str:
     """Return, for people, until when there is time."""
-    return f"not due before {show_time(due.since(identity.issued.certificate))}"
+    return f"not due before {show_time(due_since(identity.issued.certificate, due))}"
 
 
 def _begin(folder: Folder, identity: Identity, *, rekey: bool) -> Draft:

@@ -24,6 +24,7 @@ from cipsec.pki.faults import UNREADABLE, why
 from cipsec.pki.identity import Reading, of_parts, sans_among
 
 MAX_DER = 16 * 1024  # ten times what clients send; each waiting request keeps its CSR
+CHANGE_SUBJECT_NAME = x509.ObjectIdentifier("1.3.6.1.5.5.7.7.36")  # RFC 6402 section 2.8
 SERVED_HASHES = frozenset(keys.ECDSA)
 
 
@@ -33,6 +34,7 @@ class CertificateRequest:
 
     `reading` is what it says of the device, by the default rules: a claim. `challenge` is the
     challengePassword, in EST the channel binding (RFC 7030 section 3.5); it is never shown.
+    `changes_names` tells that the attribute ChangeSubjectName asks for other names than it holds.
     """
 
     der: bytes = field(repr=False)  # holds the challenge
@@ -44,6 +46,7 @@ class CertificateRequest:
     extensions: tuple[x509.Extension[x509.ExtensionType], ...]
     reading: Reading
     challenge: bytes | None = field(repr=False)
+    changes_names: bool = False
 
     @property
     def identity(self) -> Identity:
@@ -67,6 +70,7 @@ def parse(der: bytes) -> CertificateRequest:
         _verify(parsed, public_key)
         sans = sans_among(extensions)
         challenge = _challenge(parsed)
+        changes_names = any(a.oid == CHANGE_SUBJECT_NAME for a in parsed.attributes)
     except UNREADABLE as error:
         raise Malformed(f"this is not a certificate signing request: {why(error)}") from None
     return CertificateRequest(
@@ -79,6 +83,7 @@ def parse(der: bytes) -> CertificateRequest:
         extensions=extensions,
         reading=of_parts(Source.CSR, subject, sans, extensions),
         challenge=challenge,
+        changes_names=changes_names,
     )
 
 

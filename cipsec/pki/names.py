@@ -162,14 +162,28 @@ def same_name(one: x509.Name, other: x509.Name) -> bool:
 
 
 def comparable(name: x509.Name) -> tuple[frozenset[tuple[str, str]], ...]:
-    """Return what RFC 5280 section 7.1 compares of a name."""
+    """Return what RFC 5280 section 7.1 compares of a name.
+
+    Letters are folded one by one, and none into ASCII: by the full tables of RFC 4518 the holder of
+    `straße` or of `drive-K` with a Kelvin sign would renew as `strasse` or `drive-k`.
+    """
     return tuple(
         frozenset(
-            (attribute.oid.dotted_string, " ".join(str(attribute.value).split()).casefold())
+            (attribute.oid.dotted_string, _folded_text(" ".join(str(attribute.value).split())))
             for attribute in rdn
         )
         for rdn in name.rdns
     )
+
+
+def _folded_text(text: str) -> str:
+    return text.lower() if text.isascii() else "".join(map(_folded_letter, text))
+
+
+def _folded_letter(letter: str) -> str:
+    folded = letter.lower()
+    same_kind = len(folded) == 1 and folded.isascii() == letter.isascii()
+    return folded if same_kind else letter
 
 
 def sans_of(certificate: x509.Certificate) -> tuple[x509.GeneralName, ...]:
@@ -181,9 +195,14 @@ def sans_of(certificate: x509.Certificate) -> tuple[x509.GeneralName, ...]:
 
 
 def same_sans(one: Sequence[x509.GeneralName], other: Sequence[x509.GeneralName]) -> bool:
-    """Compare alternative names as sets; DNS names without regard to case."""
+    """Compare alternative names as sets; DNS names without regard to case and a final dot."""
     return _folded(one) == _folded(other)
 
 
 def _folded(sans: Sequence[x509.GeneralName]) -> set[str]:
-    return {show_san(name).casefold() for name in sans}
+    return {_folded_san(name) for name in sans}
+
+
+def _folded_san(name: x509.GeneralName) -> str:
+    text = show_san(name).casefold()
+    return text.rstrip(".") if isinstance(name, x509.DNSName) else text

@@ -75,6 +75,8 @@ def check(order: Order, own_names: frozenset[str], end_of_ca: datetime) -> None:
     """Raise Rejected for what no endpoint gets, LocalState when the CA itself has expired."""
     objection = objections.to_request(order.request, own_names)
     objection = objection or objections.to_evidence(order.case().evidence)
+    if not order.config.renewals.ignore_change:
+        objection = objection or objections.to_change(order.request)
     if objection:
         raise Rejected(objection, hint="make another request: cipsec csr create")
     if end_of_ca <= order.now:

@@ -20,13 +20,14 @@ from cipsec.ra.notify.channels import Channel
 from cipsec.ra.notify.config import parse_channels
 from cipsec.ra.policy import Policy
 from cipsec.ra.publication import CrlConfig, parse_crl
+from cipsec.ra.renewals import ALWAYS, Renewals, parse_renewals
 from cipsec.ra.rules import parse_rules
 
 # RFC 7030 section 3.2.2: a label must not be the name of an operation.
 _OPERATIONS = frozenset(
     {"cacerts", "simpleenroll", "simplereenroll", "fullcmc", "serverkeygen", "csrattrs", "crls"}
 )
-_TABLES = {"name", "server", "certificate", "rule", "identity", "channel", "crl"}
+_TABLES = {"name", "server", "certificate", "renewal", "rule", "identity", "channel", "crl"}
 _SHORTEST_RETRY = timedelta(seconds=1)
 _LONGEST_BACKDATE = timedelta(days=3650)  # UTCTime goes back to 1950 and no further
 _LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -71,6 +72,7 @@ class Config:
     identity: Rules
     channels: tuple[Channel, ...]
     crl: CrlConfig
+    renewals: Renewals = ALWAYS
 
 
 def load(path: Path) -> Config:
@@ -99,6 +101,7 @@ def parse(data: bytes) -> Config:
         identity=identity.DEFAULT if rules is None else identity.parse_rules(rules),
         channels=channels,
         crl=parse_crl(tables.table(found, "crl")),
+        renewals=parse_renewals(tables.table(found, "renewal")),
     )
 
 

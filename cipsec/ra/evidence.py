@@ -7,7 +7,7 @@ else of the applicant.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from cryptography.x509.oid import NameOID
@@ -19,7 +19,8 @@ from cipsec.pki.device import Identity
 from cipsec.pki.identity import Reading, Rules
 from cipsec.pki.names import same_name, same_sans, sans_of, show_san
 from cipsec.ra.enrollment import Enrollment, UserProof, enrollment_id
-from cipsec.ra.presented import Presented, look_at
+from cipsec.ra.presented import Presented, in_grace, look_at
+from cipsec.ra.renewals import ALWAYS, Renewals
 from cipsec.ra.sources import Sources
 
 _DIRECTORY = "directory:mac"
@@ -32,7 +33,8 @@ class Evidence:
 
     `id` is the enrollment's; `asked` what the CSR says of its device, `identity` that together with
     what the client certificate says. `same_names` tells that the certificate of this CA that was
-    presented, if any, has the subject and names that the CSR asks for.
+    presented, if any, has the subject and names that the CSR asks for; `renewals` what a renewal
+    has to be.
     """
 
     id: str
@@ -44,11 +46,20 @@ class Evidence:
     same_names: bool
     sources: Sources
     now: datetime
+    renewals: Renewals = field(default_factory=Renewals)
 
     @property
     def request(self) -> CertificateRequest:
         """Return the CSR."""
         return self.enrollment.request
+
+    @property
+    def no_renewal(self) -> str | None:
+        """Return why the certificate presented is not to be renewed now, and by this CSR, if so."""
+        row, certificate = self.presented.row, self.presented.certificate
+        if row is None or certificate is None or not self.same_names:
+            return None
+        return self.renewals.objection(row, certificate, self.request.spki, self.now)
 
     @property
     def proved_identity(self) -> Identity:
@@ -122,11 +133,15 @@ def gather(
     rules: Rules,
     sources: Sources,
     now: datetime,
+    renewals: Renewals = ALWAYS,
 ) -> Evidence:
     """Join what CSR, TLS client certificate and login say; `user` is set once proved."""
     request = enrollment.request
     shown = look_at(enrollment.chain, rules, sources, now)
     asked = identity.of_request(request, rules)
+    same_names = shown.row is not None and _same_names(request, asked, shown)
+    if same_names:  # what has ended proves nothing but its own renewal
+        shown = in_grace(shown, renewals, now)
     return Evidence(
         id=enrollment_id(enrollment, _applicant(user, shown), asked.identity),
         enrollment=enrollment,
@@ -134,9 +149,10 @@ def gather(
         user=user,
         asked=asked,
         identity=_joined(asked.identity, shown.reading.identity),
-        same_names=shown.own is not None and _same_names(request, asked, shown),
+        same_names=shown.own is not None and same_names,
         sources=sources,
         now=now,
+        renewals=renewals,
     )
 
 

@@ -102,7 +102,14 @@ async def judge(
     for _ in range(_MOST_WAITS):
         # Anew after each wait: rules may have changed, certificates been revoked meanwhile.
         rules = config()
-        evidence = gather(enrollment, user=user, rules=rules.identity, sources=sources, now=now)
+        evidence = gather(
+            enrollment,
+            user=user,
+            rules=rules.identity,
+            sources=sources,
+            now=now,
+            renewals=rules.renewals,
+        )
         try:
             return _judged(evidence, rules, own_names, look=look)
         except NotYet as wait:
@@ -133,6 +140,8 @@ def _decide(evidence: Evidence, config: Config, own_names: frozenset[str]) -> De
     request = evidence.request
     objection = objections.to_request(request, own_names)
     objection = objection or objections.to_evidence(evidence)
+    if not config.renewals.ignore_change:
+        objection = objection or objections.to_change(request)
     if config.server.check_binding:
         objection = objection or objections.to_binding(request, evidence.enrollment.bindings)
     if objection:

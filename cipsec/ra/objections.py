@@ -93,9 +93,19 @@ def to_evidence(evidence: Evidence) -> str | None:
     if not asked.identity.agrees(shown.reading.identity):
         return f"the CSR names device {asked.identity}, the certificate {shown.reading.identity}"
     if evidence.enrollment.renewal and shown.own and not evidence.same_names:
-        # RFC 7030 section 4.2.2; ChangeSubjectName is not offered.
+        # RFC 7030 section 4.2.2.
         return f"a renewal must keep the names of certificate {shown.own}"
-    return None
+    return evidence.no_renewal if evidence.enrollment.renewal else None
+
+
+def to_change(request: CertificateRequest) -> str | None:
+    """Return why the CSR's ChangeSubjectName is not heeded (RFC 7030 section 4.2.2), if present.
+
+    Who asks for new names and gets a certificate for the old ones would not notice.
+    """
+    if not request.changes_names:
+        return None
+    return "the CSR asks for other names by ChangeSubjectName; ask for them by /simpleenroll"
 
 
 def to_binding(

@@ -15,7 +15,7 @@ from cipsec.ra.conditions.asked import Anyone, Label, Names
 from cipsec.ra.conditions.held import Condition, Held, Use
 from cipsec.ra.conditions.listed import Serial
 from cipsec.ra.conditions.program import Exec
-from cipsec.ra.conditions.proofs import User, Vendor
+from cipsec.ra.conditions.proofs import Own, User, Vendor
 from cipsec.ra.evidence import Evidence
 from cipsec.times import show_time
 
@@ -79,6 +79,11 @@ class Rule:
         """Tell whether this is a global grant: nothing that an applicant proves matters."""
         unproved = all(isinstance(condition, (Anyone, Label, Names)) for condition in self.when)
         return self.then is Outcome.GRANT and unproved
+
+    @property
+    def renews(self) -> bool:
+        """Tell whether what it grants are renewals."""
+        return any(isinstance(condition, Own) for condition in self.when)
 
     @property
     def takes_claims(self) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 
@@ -23,6 +23,7 @@ from cipsec.pki.faults import UNREADABLE
 from cipsec.pki.identity import Reading, Rules
 from cipsec.pki.names import show_name, show_serial
 from cipsec.pki.search import STRANGER
+from cipsec.ra.renewals import Renewals
 from cipsec.ra.sources import Sources
 from cipsec.ra.vendors.proving import Proof
 from cipsec.store.certificates import CertificateRow
@@ -58,7 +59,8 @@ class Presented:
     `not_vendor` and `not_provisioning` say why the others are not, and `in_vain` is the one of them
     that people who decide have to know: that it is revoked, over, beyond what its CA may vouch for.
     `broken` says why it could not be told whether a vendor vouches for it. `proved` is the device
-    that it proves.
+    that it proves. `row` is the record of an endpoint's certificate of this CA, good or not; `late`
+    tells that it has ended and is taken for a renewal all the same.
     """
 
     kind: str
@@ -74,6 +76,8 @@ class Presented:
     in_vain: str | None = None
     broken: str | None = None
     proved: Identity = field(default_factory=Identity)
+    row: CertificateRow | None = None
+    late: bool = False
 
 
 def _nothing(kind: str, why: str) -> Presented:
@@ -148,7 +152,17 @@ def _ours(shown: Recognized, sources: Sources, now: datetime) -> Presented:
         own=None if objection else shown.serial,
         in_vain=not_own if objection else None,
         proved=Identity() if row is None or objection else _vouched_for(row, shown.reading),
+        row=row if row is not None and row.kind == ENDPOINT else None,
     )
+
+
+def in_grace(shown: Presented, renewals: Renewals, now: datetime) -> Presented:
+    """Return what a certificate of this CA is for its renewal: good, though it has just ended."""
+    row = shown.row
+    if row is None or not renewals.in_grace(row, now):
+        return shown
+    proved = _vouched_for(row, shown.reading)
+    return replace(shown, own=row.serial, late=True, in_vain=None, proved=proved)
 
 
 def _vouched_for(row: CertificateRow, reading: Reading) -> Identity:

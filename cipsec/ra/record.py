@@ -24,10 +24,13 @@ def certificate_row(
 
     What a renewal makes goes back to the provisioning certificate that `renewed` goes back to: a
     lost card takes along whatever came of it. Its device counts as proved where it was, or where a
-    person `approved` what he was shown.
+    person `approved` what he was shown. A renewal is as old as the grant it goes back to; what a
+    person approved is a grant of its own.
     """
     identity, proved, shown = case.identity, case.evidence.proved_identity, case.evidence.presented
     origin = renewed.credential if renewed else None
+    applied = case.decision.applied
+    is_renewal = not approved and applied is not None and applied.renews
     return CertificateRow(
         serial=issued.serial,
         enrollment=case.id,
@@ -46,6 +49,7 @@ def certificate_row(
         credential=shown.credential.serial if shown.credential else origin,
         device_proved=int(bool(identity.device) and (approved or bool(proved.device))),
         mac_proved=int(bool(identity.mac) and (approved or bool(proved.mac))),
+        granted_at=renewed.first_granted if renewed and is_renewal else None,
     )
 
 

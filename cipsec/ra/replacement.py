@@ -87,9 +87,11 @@ def predecessors(
     """Return the certificates in force that this enrollment would replace, newest first.
 
     Not its own: those of the same key, the one presented in a renewal, and those that the same user
-    got for a name that is no device.
+    got for a name that is no device. After its end a certificate may have had a successor: whoever
+    renews it late is compared with that.
     """
-    if evidence.presented.own is not None and evidence.same_names:
+    shown = evidence.presented
+    if shown.own is not None and evidence.same_names and not shown.late:
         return ()
     serials = held.serials(db, asked.names, limit=_MOST)
     rows = (certificates.by_serial(db, serial) for serial in serials)

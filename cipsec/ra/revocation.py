@@ -131,7 +131,7 @@ def _by_prefix(db: sqlite3.Connection, text: str) -> CertificateRow:
 
 
 def by_device(db: sqlite3.Connection, device: DeviceId, now: datetime) -> Choice:
-    """Choose the certificates of a device that have not expired; raise NotFound for none."""
+    """Choose the certificates of a device that had not expired at `now`; NotFound for none."""
     rows = _current(certificates.listed(db, device=str(device)), now)
     if not rows:
         hint = f"see what it had: cipsec ca list --device {device}"

@@ -28,6 +28,13 @@ validity = "730d"
 # Certificates begin this long ago, for devices whose clock is behind.
 backdate = "24h"
 
+[renewal]
+# A certificate renews until this long after its end, for a line that stood still: say "30d". So
+# long a stolen key serves, too; a revoked certificate never renews.
+grace = "0s"
+# May the same key be certified again? "allow", or "refuse": a renewal makes a new key.
+same_key = "allow"
+
 # Who may have a certificate: the first rule whose conditions all hold decides, and when none
 # does, the answer is no. Outcomes: grant, ask, reject. Conditions: own, vendor, serial, user,
 # provisioning, label, names, exec, anyone.

@@ -6,7 +6,9 @@ import operator
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
-from datetime import datetime
+from datetime import UTC, datetime
+
+from cipsec.times import show_time
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +32,20 @@ class CertificateRow:
     credential: str | None = None
     device_proved: int = 0
     mac_proved: int = 0
+    granted_at: int | None = None  # of a renewal: when what it goes back to was granted
     revoked_at: int | None = None
     revoked_by: str | None = None
     revocation: str | None = None
+
+    @property
+    def first_granted(self) -> int:
+        """Return when it was granted, or what it renews, through all its renewals."""
+        return self.issued_at if self.granted_at is None else self.granted_at
+
+    @property
+    def ended(self) -> str:
+        """Return when it ended, in words."""
+        return f"ended at {show_time(datetime.fromtimestamp(self.not_after, UTC))}"
 
     def status(self, now: datetime) -> str:
         """Return `valid`, `revoked`, `expired`, or `not yet valid` where a clock was ahead."""

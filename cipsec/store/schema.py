@@ -33,6 +33,7 @@ CREATE TABLE certificates (
     credential  TEXT,                    -- serial of the provisioning certificate used
     device_proved INTEGER NOT NULL DEFAULT 0,  -- by a vendor's certificate or an administrator
     mac_proved  INTEGER NOT NULL DEFAULT 0,
+    granted_at  INTEGER,                 -- of a renewal: when what it goes back to was granted
     revoked_at  INTEGER,
     revoked_by  TEXT,
     revocation  TEXT,                    -- the reason, as RFC 5280 section 5.3.1 names it
@@ -178,6 +179,7 @@ ALTER TABLE certificates ADD COLUMN user TEXT;
 ALTER TABLE certificates ADD COLUMN credential TEXT;
 ALTER TABLE certificates ADD COLUMN device_proved INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE certificates ADD COLUMN mac_proved INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE certificates ADD COLUMN granted_at INTEGER;
 UPDATE certificates SET device_proved = device IS NOT NULL, mac_proved = mac IS NOT NULL
     WHERE rule = 'by hand' OR reason LIKE 'approved by %';
 ALTER TABLE certificates ADD COLUMN revoked_at INTEGER;

@@ -291,3 +291,17 @@ def test_list_filters(on_ca: Cipsec, ca_folder: CaFolder, tmp_path: Path) -> Non
     [row] = on_ca("ca", "list", "--revoked").rows
     assert row[4] == "revoked"
     assert row[6] == "superseded"
+
+
+def test_by_device_reaches_what_may_be_renewed_late(on_ca: Cipsec, ca_folder: CaFolder) -> None:
+    """With a grace, what has ended is worth something still: revoking a device takes it, too."""
+    asked, then = ca.request(), times.now() - timedelta(days=740)
+    assert on_ca("ca", "approve", ca.ask(ca_folder, asked, now=then)).code == 0
+    ca.receive(ca_folder, asked, now=then)
+    assert on_ca("ca", "revoke", "--device", "0001:6040C8F2", "-y").code == 3
+    with ca_folder.config_file.open("a") as config:
+        config.write("\n[broken\n")
+    assert on_ca("ca", "revoke", "--device", "0001:6040C8F2", "-y").code == 3
+    text = ca_folder.config_file.read_text().replace("[broken", "").replace('"0s"', '"30d"')
+    ca_folder.config_file.write_text(text)
+    assert on_ca("ca", "revoke", "--device", "0001:6040C8F2", "-y").code == 0

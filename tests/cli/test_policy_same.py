@@ -74,12 +74,20 @@ _TABLES: dict[str, tuple[str, ...]] = {
         _ASK,
     ),
     "lab": (_RENEWAL, _granting("lab", "anyone = true", "lab = true")),
+    "late renewals": (_RENEWAL, _ASK),
+    "strict renewals": (_RENEWAL, _ASK),
     "missing list": (_RENEWAL, _granting("listed", 'vendor = true, serial = "none"'), _ASK),
     "rejected by a program": (
         'name = "blocked"\nwhen = { vendor = true, exec = ["/bin/false"] }\nthen = "reject"',
         'name = "broken"\nwhen = { user = true, exec = ["/bin/none"] }\nthen = "reject"',
         _granting("asked", 'exec = ["/bin/true"]'),
     ),
+}
+
+
+_RENEWALS = {
+    "late renewals": '[renewal]\ngrace = "180d"',
+    "strict renewals": '[renewal]\nearliest = "50%"\nsame_key = "refuse"\nlongest = "1d"',
 }
 
 
@@ -241,7 +249,7 @@ def serving(plant: Plant) -> Iterator[Callable[[str], Server]]:
     with ExitStack() as stack:
 
         def serve(table: str) -> Server:
-            rules(plant.folder, *_TABLES[table], head=_HEAD)
+            rules(plant.folder, *_TABLES[table], head=f"{_HEAD}\n{_RENEWALS.get(table, '')}")
             text = plant.folder.config_file.read_text()
             return stack.enter_context(closing(Server(plant.folder, text, now=times.now())))
 

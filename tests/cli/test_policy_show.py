@@ -57,7 +57,8 @@ def test_show_json(on_ca: Cipsec, ca_folder: CaFolder) -> None:
                 "then": "reject",
                 "shadowed_by": "all",
             },
-        ]
+        ],
+        "renewal": [],
     }
     assert list(ran.json["rules"][0]) == ["name", "when", "then", *plain]
     assert ran.err == (
@@ -146,6 +147,20 @@ def test_show_what_is_over(on_ca: Cipsec, ca_folder: CaFolder) -> None:
     ran = on_ca("policy", "show")
     assert [row[3] for row in ran.rows] == ["is over", "-"]
     assert "warning" not in ran.err
+
+
+def test_show_renewals(on_ca: Cipsec, ca_folder: CaFolder) -> None:
+    """What `[renewal]` says, where it says anything."""
+    rule = 'name = "renewal"\nwhen = { own = true }\nthen = "grant"'
+    rules(ca_folder, rule, head='[renewal]\ngrace = "30d"\nsame_key = "refuse"')
+    ran = on_ca("policy", "show")
+    assert ran.err.splitlines()[-1] == (
+        "cipsec: a certificate is renewed until 30d after its end, with a new key only"
+    )
+    assert on_ca("policy", "show", "--json").json["renewal"] == [
+        "until 30d after its end",
+        "with a new key only",
+    ]
 
 
 def test_show_hostile_names(on_ca: Cipsec, ca_folder: CaFolder) -> None:

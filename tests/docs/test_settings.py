@@ -11,7 +11,7 @@ import pytest
 
 from cipsec.errors import Malformed
 from cipsec.pki import extraction
-from cipsec.ra import config, rules
+from cipsec.ra import config, renewals, rules
 from cipsec.ra.notify import config as channels
 from cipsec.ra.notify.channels import DEFAULT_EVENTS
 from cipsec.ra.vendors import settings
@@ -24,6 +24,7 @@ _COMMON = "[[channel]]"
 _TYPE = "[[channel]] of type "
 _SERVER = "[server], the keys about approval"
 _VENDOR = "vendors/NAME.toml"
+_RENEWAL = "[renewal]"
 
 # The least that loads of each table; other keys are put beside it.
 _LEAST: dict[str, Mapping[str, Any]] = {
@@ -42,6 +43,7 @@ _LEAST: dict[str, Mapping[str, Any]] = {
     f"{_TYPE}file": {"name": "c", "type": "file", "path": "a.jsonl"},
     f"{_TYPE}apprise": {"name": "c", "type": "apprise", "urls_file": "a"},
     _VENDOR: {},
+    _RENEWAL: {},
     _SERVER: {},
 }
 _LEAST[f"{_TYPE}email"] = _LEAST[_COMMON]
@@ -56,6 +58,8 @@ def _load(title: str, table: Mapping[str, Any]) -> object:
         case "[[identity]]":
             [rule] = extraction.parse_rules([table])
             return [getattr(rule, name) for name in rule.__slots__]
+        case "[renewal]":
+            return renewals.parse_renewals(table)
         case "vendors/NAME.toml":
             return settings.parse(_toml(table).encode(), "it")
         case "[server], the keys about approval":
@@ -87,6 +91,7 @@ def _known() -> dict[str, set[str]]:
         "Conditions in `when`": set(rules._CONDITIONS),
         "[[identity]]": extraction._KEYS | extraction._PRESET_KEYS,
         _COMMON: common,
+        _RENEWAL: renewals.KEYS,
         _VENDOR: {"vendor_ids", *settings.SWITCHES},
     }
 

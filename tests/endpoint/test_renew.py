@@ -7,7 +7,6 @@ from cryptography import x509
 
 from cipsec.endpoint.folder import Folder
 from cipsec.endpoint.obtain import Patience
-from cipsec.endpoint.renew import Due
 from cipsec.errors import (
     AlreadyExists,
     NotFound,
@@ -18,6 +17,7 @@ from cipsec.errors import (
 from cipsec.pki import keys
 from cipsec.pki.device import Mac
 from cipsec.pki.names import parse_san
+from cipsec.times import Due
 from tests.endpoint.acting import WAIT, Recorder, again, assert_matches, get, key_of, wish
 from tests.support.canned import EstServer, named, text
 

@@ -152,6 +152,9 @@ def test_a_host_is_a_name_or_an_address() -> None:
         ("CN=a,O=b", "O=b,CN=a", False),
         ("CN=a", "CN=b", False),
         ("CN=a+O=b", "O=b+CN=a", True),
+        ("CN=Antrieb Ä", "CN=antrieb ä", True),
+        ("CN=Straße", "CN=STRASSE", False),  # equal by RFC 4518, and another host's name
+        ("CN=drive-\u212a", "CN=drive-k", False),  # the Kelvin sign
     ],
 )
 def test_names_are_compared_by_value(one: str, other: str, same: bool) -> None:
@@ -165,6 +168,10 @@ def test_alternative_names_are_compared_as_sets() -> None:
     one = [names.parse_san("dns:A.local"), names.parse_san("ip:10.0.0.7")]
     assert names.same_sans(one, [names.parse_san("ip:10.0.0.7"), names.parse_san("dns:a.local")])
     assert not names.same_sans(one, one[:1])
+    dotted = [x509.DNSName("drive7.local."), x509.UniformResourceIdentifier("urn:x.")]
+    plain = [x509.DNSName("drive7.local"), x509.UniformResourceIdentifier("urn:x.")]
+    assert names.same_sans(dotted, plain)
+    assert not names.same_sans(plain[1:], [x509.UniformResourceIdentifier("urn:x")])
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from cipsec.ra.evidence import Evidence
 
 @dataclass(frozen=True, slots=True)
 class Own:
-    """Holds for the renewal of a certificate of this CA: same subject, same names."""
+    """Holds for the renewal of a certificate of this CA: same subject, same names, as ruled."""
 
     def judge(self, evidence: Evidence) -> Held:
         """Hold when the certificate presented is ours and the CSR asks for the same names."""
@@ -22,7 +22,13 @@ class Own:
         if not evidence.same_names:
             why = f"the CSR's names differ from those of certificate {serial}"
             return Held("own", holds=False, why=why, telling=True)
-        return Held("own", holds=True, why=f"renews certificate {serial} of this CA")
+        row = evidence.presented.row
+        over = evidence.renewals.over(row, evidence.now) if row is not None else None
+        no_renewal = evidence.no_renewal or over
+        if no_renewal is not None:
+            return Held("own", holds=False, why=no_renewal, telling=True)
+        late = f", which {row.ended}" if row is not None and evidence.presented.late else ""
+        return Held("own", holds=True, why=f"renews certificate {serial} of this CA{late}")
 
     def implies(self, other: Condition) -> bool:
         """Imply `anyone` and itself."""
