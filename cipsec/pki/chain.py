@@ -7,8 +7,7 @@ is missing when there is none.
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -37,8 +36,8 @@ _WEIGHTIEST = 4
 class Chain:
     """A verified path: `certificates` from the leaf to the anchor, both included.
 
-    `issuers` are the CAs of each certificate's issuer's name that lead to the same anchor, the one
-    on the path first: a CA may sign its certificates with one key and its CRLs with another.
+    `issuers` has, for each but the anchor, the certificates of its issuer's name that lead to the
+    same anchor, the one on the path first: a CA may sign its CRLs with another key.
     """
 
     certificates: tuple[x509.Certificate, ...]
@@ -100,8 +99,9 @@ def _below(
     chosen = next((one for one in found if one.begin <= now <= one.end), found[0])
     certificates = (leaf, *chosen.authority.path)
     _check_times(certificates, now)
-    speaking = _speaking(certificates, trusted, intermediates, chosen.authority.anchor_sha256)
-    return Chain(certificates, tuple(speaking))
+    anchor = chosen.authority.anchor_sha256
+    named = _Named(trusted, intermediates, anchor, now)
+    return Chain(certificates, tuple(named.alike(issuer) for issuer in chosen.authority.path))
 
 
 def _cut_off(certificate: x509.Certificate) -> str | None:
@@ -120,16 +120,33 @@ def _anchors(anchors: Iterable[x509.Certificate]) -> tuple[Anchors, Objection]:
     return Anchors(authorities), objection
 
 
-def _speaking(
-    certificates: Sequence[x509.Certificate],
-    trusted: Anchors,
-    intermediates: Sequence[x509.Certificate],
-    anchor_sha256: str,
-) -> Iterator[tuple[x509.Certificate, ...]]:
-    for child, issuer in itertools.pairwise(certificates):
-        others = trusted.issuers(child.issuer, intermediates).authorities
-        alike = (one.certificate for one in others if one.anchor_sha256 == anchor_sha256)
-        yield tuple(dict.fromkeys((issuer, *alike)))
+@dataclass(frozen=True, slots=True)
+class _Named:
+    """What the search found, asked for those that share a CA's name."""
+
+    trusted: Anchors
+    others: Sequence[x509.Certificate]
+    anchor_sha256: str
+    now: datetime
+
+    def alike(self, issuer: x509.Certificate) -> tuple[x509.Certificate, ...]:
+        """Return a CA, and what else has its name and leads to the same anchor."""
+        found = (one for one in self.others if _is_named(one, issuer.subject))
+        return tuple(dict.fromkeys((issuer, *filter(self._leads_there, found))))
+
+    def _leads_there(self, one: x509.Certificate) -> bool:
+        paths, _ = ends(one, self.trusted.issuers(one.issuer, self.others), path.end)
+        return any(
+            p.authority.anchor_sha256 == self.anchor_sha256 and p.begin <= self.now <= p.end
+            for p in paths
+        )
+
+
+def _is_named(certificate: x509.Certificate, name: x509.Name) -> bool:
+    try:
+        return same_name(certificate.subject, name)
+    except UNREADABLE:
+        return False
 
 
 def _check_times(certificates: Iterable[x509.Certificate], now: datetime) -> None:
@@ -152,7 +169,7 @@ def _who_is_missing(
     climbed, candidates = [leaf], list(dict.fromkeys((*anchors, *intermediates)))
     while climbed[-1] not in anchors:
         child = climbed[-1]
-        issuer = next((c for c in candidates if c not in climbed and _issued(child, c)), None)
+        issuer = next((c for c in candidates if _may_have_issued(c, child, climbed)), None)
         if issuer is None:
             return (
                 f"no trusted CA issued the certificate of {show_name(child.subject) or 'no name'}"
@@ -164,9 +181,9 @@ def _who_is_missing(
     return None
 
 
-def _issued(child: x509.Certificate, candidate: x509.Certificate) -> bool:
-    try:
-        named = same_name(child.issuer, candidate.subject)
-    except UNREADABLE:
+def _may_have_issued(
+    candidate: x509.Certificate, child: x509.Certificate, climbed: Sequence[x509.Certificate]
+) -> bool:
+    if candidate in climbed or not _is_named(candidate, child.issuer):
         return False
-    return named and directly_issued(child, candidate)
+    return directly_issued(child, candidate)

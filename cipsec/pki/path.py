@@ -14,7 +14,6 @@ import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TypeVar
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
@@ -22,7 +21,8 @@ from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 from cryptography.x509.oid import ExtendedKeyUsageOID, SignatureAlgorithmOID
 
 from cipsec.errors import Untrusted
-from cipsec.pki import constraints, fingerprint
+from cipsec.pki import constraints, fingerprint, policies
+from cipsec.pki.extensions import value
 from cipsec.pki.faults import UNREADABLE, why
 from cipsec.pki.issued import is_self_issued
 from cipsec.pki.names import show_name
@@ -35,7 +35,6 @@ _MAX_RSA_EXPONENT = 1 << 32  # one as long as the modulus takes fifty times as l
 _CLIENT_USAGES = frozenset(
     {ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE}
 )
-# Certificate policies can only fail where policyConstraints demand one, and those are refused.
 _UNDERSTOOD = frozenset(
     {
         x509.BasicConstraints.oid,
@@ -45,10 +44,10 @@ _UNDERSTOOD = frozenset(
         x509.SubjectKeyIdentifier.oid,
         x509.AuthorityKeyIdentifier.oid,
         x509.CertificatePolicies.oid,
+        *policies.UNDERSTOOD,
     }
 )
 _UNDERSTOOD_OF_CAS = _UNDERSTOOD | {x509.NameConstraints.oid}
-_E = TypeVar("_E", bound=x509.ExtensionType)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,7 +55,8 @@ class Authority:
     """A CA whose path to an anchor is verified, and what that path allows below it.
 
     `path` leads from the CA itself to the anchor; `below` is how many CAs may follow, None for
-    any; `begin` and `end` are when all of the path is valid, if ever; `names_client` tells that no
+    any; `policies_bind` that certificate policies matter on it (RFC 5280 section 6.1.3 (d) to (f));
+    `begin` and `end` are when all of the path is valid, if ever; `names_client` tells that no
     CA's EKU excludes TLS clients, `has_aki` that each below the anchor points to its issuer's key.
     """
 
@@ -68,6 +68,7 @@ class Authority:
     anchor_sha256: str
     below: int | None
     constraints: tuple[x509.NameConstraints, ...]
+    policies_bind: bool
     begin: datetime
     end: datetime
     names_client: bool
@@ -103,6 +104,10 @@ def anchor(certificate: x509.Certificate) -> Authority:
     try:
         extensions = _ca_extensions(certificate)
         _check_key(certificate.public_key(), show_name(certificate.subject))
+        binds = policies.bind(extensions)
+        if binds and is_self_issued(certificate):
+            # There is no path on which it stands, and nothing that these could limit.
+            raise Untrusted(f"{show_name(certificate.subject)} limits policies, and is a root")
         return Authority(
             certificate=certificate,
             subject=certificate.subject,
@@ -112,6 +117,7 @@ def anchor(certificate: x509.Certificate) -> Authority:
             anchor_sha256=fingerprint.sha256(certificate),
             below=_path_length(extensions),
             constraints=_constraints(certificate, extensions),
+            policies_bind=binds,
             begin=certificate.not_valid_before_utc,
             end=certificate.not_valid_after_utc,
             names_client=_names_client(extensions, required=False),
@@ -142,6 +148,7 @@ def subordinate(issuer: Authority, certificate: x509.Certificate) -> Authority:
         anchor_sha256=issuer.anchor_sha256,
         below=_least(_one_less(issuer.below, self_issued=self_issued), _path_length(extensions)),
         constraints=issuer.constraints + _constraints(certificate, extensions),
+        policies_bind=issuer.policies_bind or policies.bind(extensions),
         begin=max(issuer.begin, certificate.not_valid_before_utc),
         end=min(issuer.end, certificate.not_valid_after_utc),
         names_client=issuer.names_client and _names_client(extensions, required=False),
@@ -154,7 +161,7 @@ def device(issuer: Authority, leaf: x509.Certificate) -> DevicePath:
 
     Raises Untrusted.
     """
-    basic = _value(leaf.extensions, x509.BasicConstraints)
+    basic = value(leaf.extensions, x509.BasicConstraints)
     if basic and basic.ca:
         raise Untrusted("the client certificate is a CA's, not a device's")
     return end(issuer, leaf)
@@ -168,6 +175,8 @@ def end(issuer: Authority, leaf: x509.Certificate) -> DevicePath:
     extensions = leaf.extensions
     check_understood(leaf)
     constraints.check(leaf, issuer.constraints)
+    if issuer.policies_bind or policies.bind(extensions):
+        policies.check((leaf, *issuer.path))
     return DevicePath(
         leaf=leaf,
         authority=issuer,
@@ -175,7 +184,7 @@ def end(issuer: Authority, leaf: x509.Certificate) -> DevicePath:
         end=min(issuer.end, leaf.not_valid_after_utc),
         names_client=issuer.names_client and _names_client(extensions, required=True),
         has_aki=issuer.has_aki and _points_to(issuer, extensions),
-        has_san=bool(_value(extensions, x509.SubjectAlternativeName)),
+        has_san=bool(value(extensions, x509.SubjectAlternativeName)),
     )
 
 
@@ -215,10 +224,10 @@ def _ca_extensions(certificate: x509.Certificate) -> x509.Extensions:
     """Return the extensions of a certificate that may sign others; raise Untrusted."""
     name = show_name(certificate.subject)
     extensions = certificate.extensions
-    basic = _value(extensions, x509.BasicConstraints)
+    basic = value(extensions, x509.BasicConstraints)
     if basic is None or not basic.ca:
         raise Untrusted(f"{name} is not a CA")
-    usage = _value(extensions, x509.KeyUsage)
+    usage = value(extensions, x509.KeyUsage)
     if usage is not None and not usage.key_cert_sign:
         raise Untrusted(f"{name} may not sign certificates")
     check_understood(certificate)
@@ -228,7 +237,7 @@ def _ca_extensions(certificate: x509.Certificate) -> x509.Extensions:
 def check_understood(certificate: x509.Certificate) -> None:
     """Raise Untrusted for a critical extension that is not understood (RFC 5280 section 4.2)."""
     extensions = certificate.extensions
-    basic = _value(extensions, x509.BasicConstraints)
+    basic = value(extensions, x509.BasicConstraints)
     understood = _UNDERSTOOD_OF_CAS if basic and basic.ca else _UNDERSTOOD
     for extension in extensions:
         if extension.critical and extension.oid not in understood:
@@ -237,7 +246,7 @@ def check_understood(certificate: x509.Certificate) -> None:
 
 
 def _path_length(extensions: x509.Extensions) -> int | None:
-    basic = _value(extensions, x509.BasicConstraints)
+    basic = value(extensions, x509.BasicConstraints)
     return basic.path_length if basic else None
 
 
@@ -254,7 +263,7 @@ def _constraints(
     certificate: x509.Certificate, extensions: x509.Extensions
 ) -> tuple[x509.NameConstraints, ...]:
     """Return the CA's name constraints, critical or not; raise Untrusted for what is lost."""
-    found = _value(extensions, x509.NameConstraints)
+    found = value(extensions, x509.NameConstraints)
     if found is None:
         return ()
     # cryptography drops minimum and maximum; written again, they would not be the same.
@@ -265,22 +274,18 @@ def _constraints(
 
 
 def _names_client(extensions: x509.Extensions, *, required: bool) -> bool:
-    usages = _value(extensions, x509.ExtendedKeyUsage)
+    usages = value(extensions, x509.ExtendedKeyUsage)
     return not required if usages is None else not _CLIENT_USAGES.isdisjoint(usages)
 
 
 def _points_to(issuer: Authority, extensions: x509.Extensions) -> bool:
     """Tell whether the key identifier of the issuer is there, and is the one it says it has."""
-    found = _value(extensions, x509.AuthorityKeyIdentifier)
+    found = value(extensions, x509.AuthorityKeyIdentifier)
     if found is None or found.key_identifier is None:
         return False
     return issuer.key_id is None or found.key_identifier == issuer.key_id
 
 
 def _key_id(extensions: x509.Extensions) -> bytes | None:
-    found = _value(extensions, x509.SubjectKeyIdentifier)
+    found = value(extensions, x509.SubjectKeyIdentifier)
     return found.digest if found else None
-
-
-def _value(extensions: x509.Extensions, kind: type[_E]) -> _E | None:
-    return next((e.value for e in extensions if isinstance(e.value, kind)), None)
