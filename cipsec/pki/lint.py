@@ -46,11 +46,15 @@ _READ_EXTENSIONS = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What one check found; `verdict` is the worst a reader must expect of it."""
+    """What one check found; `verdict` is the worst a reader must expect of it.
+
+    `hint` is what to do, where there is something.
+    """
 
     check: str
     verdict: Verdict
     detail: str
+    hint: str | None = None
 
 
 def request(der: bytes) -> list[Finding]:

@@ -1,6 +1,7 @@
-"""Revocation lists of a vendor's CAs (RFC 5280 section 5): read, and held against paths.
+"""Revocation lists of CAs (RFC 5280 section 5): read, and a vendor's held against its paths.
 
-Only complete lists of one CA are used; whose list counts where is left to the caller.
+Only complete lists of one CA are used; whose list counts where is left to the caller. What they
+say of one path, for people, is `pki.revoked`'s.
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.x509.oid import SignatureAlgorithmOID
 
 from cipsec.errors import Malformed, Untrusted
 from cipsec.pki import armour
@@ -22,6 +24,7 @@ _LABEL = "X509 CRL"
 _HASHES = frozenset({"sha256", "sha384", "sha512"})
 _UNDERSTOOD = frozenset({x509.IssuingDistributionPoint.oid})  # those that may be critical
 _ENTRIES_UNDERSTOOD = frozenset({x509.CRLReason.oid, x509.InvalidityDate.oid})
+_KEYS = (ec.EllipticCurvePublicKey, rsa.RSAPublicKey, ed25519.Ed25519PublicKey)
 _REMEMBERED = 1024
 _ENDLESS = datetime.max.replace(tzinfo=UTC)  # without nextUpdate it is as fresh as ever
 
@@ -44,6 +47,20 @@ class RevocationList:
 
 def read(data: bytes, source: str) -> list[RevocationList]:
     """Return the lists in `data`, PEM (several) or DER (one); raise Malformed naming `source`."""
+    return [_required(one) for one in each(data, source)]
+
+
+def _required(one: RevocationList | Malformed) -> RevocationList:
+    if isinstance(one, Malformed):
+        raise one
+    return one
+
+
+def each(data: bytes, source: str) -> list[RevocationList | Malformed]:
+    """Return each list in `data`, or why it cannot be used; raise Malformed where none can be told.
+
+    So one list that cannot be used does not hide the others.
+    """
     try:
         ders = list(_ders(data))
     except Malformed:
@@ -51,7 +68,14 @@ def read(data: bytes, source: str) -> list[RevocationList]:
     if not ders or data.count(b"-----BEGIN ") > len(ders):
         raise Malformed(f"{source} holds no revocation list, or something else as well")
     one = len(ders) == 1
-    return [_read(d, source if one else f"{source}: list {n}") for n, d in enumerate(ders, start=1)]
+    return [_one(d, source if one else f"{source}: list {n}") for n, d in enumerate(ders, start=1)]
+
+
+def _one(der: bytes, source: str) -> RevocationList | Malformed:
+    try:
+        return _read(der, source)
+    except Malformed as error:
+        return error
 
 
 def _ders(data: bytes) -> Iterator[bytes]:
@@ -83,7 +107,8 @@ def _read(der: bytes, source: str) -> RevocationList:
 def _check(parsed: x509.CertificateRevocationList) -> None:
     """Raise Untrusted for what this module cannot use whole (RFC 5280 section 5.2)."""
     algorithm = parsed.signature_hash_algorithm
-    if algorithm is None or algorithm.name not in _HASHES:
+    is_ed25519 = parsed.signature_algorithm_oid == SignatureAlgorithmOID.ED25519
+    if not is_ed25519 and (algorithm is None or algorithm.name not in _HASHES):
         raise Untrusted("its signature proves nothing; SHA-256 with EC or RSA would")
     for extension in parsed.extensions:
         if isinstance(extension.value, x509.DeltaCRLIndicator):
@@ -168,14 +193,15 @@ class Revocations:
         if (one, issuer) not in self._signed:
             if len(self._signed) >= _REMEMBERED:
                 self._signed.clear()
-            self._signed[one, issuer] = _is_signed(one, issuer)
+            self._signed[one, issuer] = is_signed(one, issuer)
         if not self._signed[one, issuer]:
             name = show_name(issuer.subject)
             raise Malformed(f"{one.source} is not signed by {name}, the CA it says it is of")
         return True
 
 
-def _is_signed(one: RevocationList, issuer: x509.Certificate) -> bool:
+def is_signed(one: RevocationList, issuer: x509.Certificate) -> bool:
+    """Tell whether the issuer, which may sign lists, has signed this one."""
     try:
         usage = issuer.extensions.get_extension_for_class(x509.KeyUsage).value
         if not usage.crl_sign:
@@ -183,7 +209,7 @@ def _is_signed(one: RevocationList, issuer: x509.Certificate) -> bool:
     except x509.ExtensionNotFound:
         pass  # whatever is not limited is allowed (RFC 5280 section 6.3.3 (f))
     key = issuer.public_key()
-    if not isinstance(key, (ec.EllipticCurvePublicKey, rsa.RSAPublicKey)):
+    if not isinstance(key, _KEYS):
         return False
     try:
         return one.parsed.is_signature_valid(key)

@@ -1,4 +1,7 @@
-"""A certificate judged against what it is to be used for: every finding, not the first."""
+"""A certificate judged against what it is to be used for: every finding, not the first.
+
+What is found in the certificate alone, by a profile, is left to `pki.rfc5280` and `pki.cip`.
+"""
 
 from __future__ import annotations
 
@@ -7,56 +10,71 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from cryptography import x509
-from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from cipsec.errors import Untrusted
-from cipsec.pki import keys
-from cipsec.pki.chain import verify_chain
+from cipsec.errors import Malformed, Untrusted
+from cipsec.pki import keys, revoked, usable
+from cipsec.pki.chain import Chain, build
+from cipsec.pki.faults import UNREADABLE, why
 from cipsec.pki.lint import Finding
-from cipsec.pki.names import sans_of, show_name, show_san
+from cipsec.pki.names import show_name
+from cipsec.pki.revocation import RevocationList
 from cipsec.times import show_duration, show_time
 
-_PURPOSES = {
-    "client": ExtendedKeyUsageOID.CLIENT_AUTH,
-    "server": ExtendedKeyUsageOID.SERVER_AUTH,
-}
-PURPOSES = ("any", *_PURPOSES)
+PURPOSES = usable.PURPOSES
+_CLOCK = "check this machine's clock with: date -u; or give another time with --at"
 
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """What the certificate is to be: None leaves a check out; `purpose` is one of PURPOSES."""
+    """What the certificate is to be: None leaves a check out; `purpose` is one of PURPOSES.
+
+    `lists` are revocation lists, or why one given cannot be used; they need `anchors`.
+    """
 
     anchors: Sequence[x509.Certificate] | None = None
     intermediates: Sequence[x509.Certificate] = ()
+    lists: Sequence[RevocationList | Malformed] | None = None
     key: keys.PublicKey | None = None
     name: x509.GeneralName | None = None
     purpose: str = "any"
 
 
 def certificate(leaf: x509.Certificate, expected: Expected, at: datetime) -> list[Finding]:
-    """Return what is found on a certificate, for use at the time `at`."""
-    return list(_findings(leaf, expected, at))
-
-
-def _findings(leaf: x509.Certificate, expected: Expected, at: datetime) -> Iterator[Finding]:
-    yield _validity(leaf, at)
+    """Return what is found on a certificate, for use at the time `at`; never raises for it."""
+    findings = [_validity(leaf, at)]
+    chain: Chain | None = None
     if expected.anchors is not None:
-        yield _path(leaf, expected.anchors, expected.intermediates, at)
+        chain, path = _path(leaf, expected.anchors, expected.intermediates, at)
+        findings.append(path)
+    findings += _revocation(chain, expected.lists, at)
+    try:
+        findings += _use(leaf, expected, chain)
+    except UNREADABLE as error:
+        findings.append(Finding("extensions", "fail", f"cannot be read: {why(error)}", _ANEW))
+    return findings
+
+
+_ANEW = "have another one issued; what is in this one cannot be used"
+
+
+def _use(leaf: x509.Certificate, expected: Expected, chain: Chain | None) -> Iterator[Finding]:
     if expected.key is not None:
-        yield _key(leaf, expected.key)
+        yield usable.key(leaf, expected.key)
     if expected.name is not None:
-        yield _name(leaf, expected.name)
+        yield usable.name(leaf, expected.name)
     if expected.purpose != "any":
-        yield _purpose(leaf, expected.purpose)
+        yield from usable.purpose(chain.certificates if chain else [leaf], expected.purpose)
 
 
 def _validity(leaf: x509.Certificate, at: datetime) -> Finding:
-    begin, end = leaf.not_valid_before_utc, leaf.not_valid_after_utc
+    try:
+        begin, end = leaf.not_valid_before_utc, leaf.not_valid_after_utc
+    except UNREADABLE as error:
+        return Finding("validity", "fail", f"cannot be read: {why(error)}", _ANEW)
     if at < begin:
-        return Finding("validity", "fail", f"not valid before {show_time(begin)}")
+        return Finding("validity", "fail", f"not valid before {show_time(begin)}", _CLOCK)
     if at > end:
-        return Finding("validity", "fail", f"expired at {show_time(end)}")
+        return Finding("validity", "fail", f"expired at {show_time(end)}", "cipsec renew")
     return Finding("validity", "ok", f"until {show_time(end)}, {show_duration(end - at)} more")
 
 
@@ -65,34 +83,30 @@ def _path(
     anchors: Sequence[x509.Certificate],
     intermediates: Sequence[x509.Certificate],
     at: datetime,
-) -> Finding:
+) -> tuple[Chain | None, Finding]:
     try:
-        path = verify_chain(leaf, intermediates, anchors, at)
+        chain = build(leaf, intermediates, anchors, at)
     except Untrusted as error:
-        return Finding("path", "fail", error.message)
-    return Finding("path", "ok", f"leads to {show_name(path[-1].subject)}")
+        return None, Finding("path", "fail", error.message, error.hint or _CAS)
+    above = [show_name(one.subject) for one in chain.certificates[1:]]
+    if not above:
+        return chain, Finding("path", "ok", "it is itself trusted")
+    return chain, Finding("path", "ok", f"leads to {' by way of '.join(reversed(above))}")
 
 
-def _key(leaf: x509.Certificate, key: keys.PublicKey) -> Finding:
-    if keys.spki(leaf.public_key()) == keys.spki(key):
-        return Finding("key", "ok", "the key belongs to the certificate")
-    return Finding("key", "fail", "the key belongs to another certificate")
+_CAS = "give the CAs that are missing: --trust FILE for the root, --intermediates FILE"
 
 
-def _name(leaf: x509.Certificate, name: x509.GeneralName) -> Finding:
-    """Compare whole names (RFC 6125 section 6.4.1); devices have no use for wildcards."""
-    wanted = show_san(name)
-    present = [show_san(san) for san in sans_of(leaf)]
-    if wanted.casefold() in (san.casefold() for san in present):
-        return Finding("name", "ok", f"it is for {wanted}")
-    return Finding("name", "fail", f"not for {wanted}, but for {', '.join(present) or 'no name'}")
-
-
-def _purpose(leaf: x509.Certificate, purpose: str) -> Finding:
-    try:
-        usages = leaf.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
-    except x509.ExtensionNotFound:
-        return Finding("purpose", "warn", "no extended key usage: it may be used for anything")
-    if _PURPOSES[purpose] in usages or ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE in usages:
-        return Finding("purpose", "ok", f"it may be used as {purpose}")
-    return Finding("purpose", "fail", f"it may not be used as {purpose}")
+def _revocation(
+    chain: Chain | None, lists: Sequence[RevocationList | Malformed] | None, at: datetime
+) -> Iterator[Finding]:
+    if lists is None:
+        return
+    for one in lists:
+        if isinstance(one, Malformed):
+            yield Finding("revocation list", "warn", one.message, "get the complete list of one CA")
+    if chain is None:
+        detail = "not judged: without a path it is not known whose lists count"
+        yield Finding("revocation", "fail", detail, _CAS)
+    else:
+        yield from revoked.findings(chain, [o for o in lists if not isinstance(o, Malformed)], at)

@@ -1,0 +1,1 @@
+"""NIST PKITS, through `cert verify` and through openssl."""
