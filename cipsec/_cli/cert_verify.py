@@ -1,4 +1,4 @@
-"""`cipsec cert verify`: a certificate judged against trust, key, name and purpose."""
+"""`cipsec cert verify`: certificates judged against trust, key, name, purpose and profile."""
 
 from __future__ import annotations
 
@@ -13,16 +13,29 @@ from cipsec._cli.talk import Talk
 from cipsec.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
     from cryptography import x509
 
+    from cipsec.errors import Malformed
     from cipsec.pki import keys
+    from cipsec.pki.revocation import RevocationList
 
-Given = Annotated[str, typer.Argument(metavar="FILE|-", help="The certificate; - for stdin.")]
+Given = Annotated[
+    list[str],
+    typer.Argument(metavar="FILE|-", help="Certificates, folders of them; - for stdin."),
+]
 Trust = Annotated[
-    str | None, typer.Option("--trust", metavar="FILE", help="The CA certificates to trust.")
+    list[str] | None,
+    typer.Option("--trust", metavar="FILE", help="The CA certificates to trust; repeatable."),
 ]
 Intermediates = Annotated[
-    str | None, typer.Option(metavar="FILE", help="CA certificates between it and the trusted.")
+    list[str] | None,
+    typer.Option(metavar="FILE", help="CA certificates in between; repeatable."),
+]
+Crl = Annotated[
+    list[str] | None,
+    typer.Option("--crl", metavar="FILE", help="Revocation lists of the CAs; repeatable."),
 ]
 Key = Annotated[
     str | None, typer.Option("--key", metavar="FILE", help="The private key it should belong to.")
@@ -34,6 +47,11 @@ Purpose = Annotated[
     str, typer.Option(metavar="client|server|any", help="What it is to be used as.")
 ]
 At = Annotated[str | None, typer.Option("--at", metavar="TIME", help="Judge at this time.")]
+Profile = Annotated[
+    str | None,
+    typer.Option(metavar="rfc5280|cip", help="Look at all of it: by the RFC, for a CIP endpoint."),
+]
+_PROFILES = ("rfc5280", "cip")
 
 
 def verify(
@@ -42,40 +60,65 @@ def verify(
     *,
     trust: Trust = None,
     intermediates: Intermediates = None,
+    crl: Crl = None,
     key: Key = None,
     name: Name = None,
     purpose: Purpose = "any",
     at: At = None,
+    profile: Profile = None,
     passphrase_file: PassphraseFile = None,
 ) -> int | None:
-    """Judge a certificate; exit 10 when a check fails. Without --trust its path is not judged."""
+    """Judge certificates; exit code 10 when a check fails. Without --trust no path is judged.
+
+    Of several certificates in one file the first is judged, the others help to build its path.
+    """
     from cipsec import times
+    from cipsec._cli.cert_judged import judge
     from cipsec.pki import names, verify
 
+    _check_usage(given, trust, intermediates, crl)
     if purpose not in verify.PURPOSES:
         raise UsageError(f"{purpose!r} is not a purpose", hint="choose client, server or any")
-    moment = times.parse_time(at) if at else times.now()
-    held = _certificates(talk, given)
+    if profile not in (None, *_PROFILES):
+        raise UsageError(f"{profile!r} is not a profile", hint="choose rfc5280 or cip")
     expected = verify.Expected(
         anchors=_certificates(talk, trust) if trust else None,
-        intermediates=[*held[1:], *(_certificates(talk, intermediates) if intermediates else ())],
+        intermediates=_certificates(talk, intermediates or ()),
+        lists=_lists(talk, crl) if crl else None,
         key=_public_key(talk, key, passphrase_file) if key else None,
         name=names.host_name(name) if name else None,
         purpose=purpose,
     )
-    if len(held) > 1:
-        talk.say("cipsec: the first certificate is judged, the others help to build its path")
-    findings = verify.certificate(held[0], expected, moment)
-    rows = [{"check": f.check, "verdict": f.verdict, "detail": f.detail} for f in findings]
-    talk.table("findings", ["check", "verdict", "detail"], rows)
-    return exits.NO if any(f.verdict == "fail" for f in findings) else None
+    moment = times.parse_time(at) if at else times.now()
+    return exits.NO if judge(talk, given, expected, moment, profile) else None
 
 
-def _certificates(talk: Talk, given: str) -> list[x509.Certificate]:
+def _check_usage(
+    given: Sequence[str],
+    trust: Sequence[str] | None,
+    intermediates: Sequence[str] | None,
+    crl: Sequence[str] | None,
+) -> None:
+    if [*given, *(trust or ()), *(intermediates or ()), *(crl or ())].count("-") > 1:
+        raise UsageError("stdin can be read only once", hint="write one of them into a file")
+    if crl and not trust:
+        raise UsageError(
+            "whose revocation lists count is known by the CA only", hint="add --trust FILE"
+        )
+
+
+def _certificates(talk: Talk, given: Iterable[str]) -> list[x509.Certificate]:
     from cipsec._cli.given import read
     from cipsec.pki.load import certificates
 
-    return certificates(*read(talk, given))
+    return [one for file in given for one in certificates(*read(talk, file))]
+
+
+def _lists(talk: Talk, given: Iterable[str]) -> list[RevocationList | Malformed]:
+    from cipsec._cli.given import read
+    from cipsec.pki.revocation import each
+
+    return [one for file in given for one in each(*read(talk, file))]
 
 
 def _public_key(talk: Talk, file: str, passphrase_file: str | None) -> keys.PublicKey:

@@ -1,0 +1,126 @@
+"""The certificates that `cert verify` was given, each judged, and the findings shown."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cipsec._cli.given import read
+from cipsec._cli.talk import Talk
+from cipsec.errors import CipsecError, LocalState, Malformed
+from cipsec.pki import verify
+from cipsec.pki.lint import Finding
+from cipsec.pki.load import contents
+
+if TYPE_CHECKING:
+    from cryptography import x509
+
+_COLUMNS = ["check", "verdict", "detail", "hint"]
+_SUFFIXES = {".pem", ".crt", ".cer", ".der", ".p7b", ".p7c"}
+
+
+def judge(
+    talk: Talk,
+    given: Sequence[str],
+    expected: verify.Expected,
+    at: datetime,
+    profile: str | None,
+) -> bool:
+    """Show what is found on each file or folder; tell whether anything fails.
+
+    One file that cannot be read is an error; of several, a finding, and the others are judged.
+    """
+    sources = [source for one in given for source in _sources(talk, one)]
+    several = len(given) > 1 or sources != list(given)
+    rows = [
+        {"file": _shown(talk, source), **_row(finding)}
+        for source in sources
+        for finding in _findings(talk, source, expected, at, profile, several=several)
+    ]
+    talk.table("findings", ["file"] * several + _COLUMNS, rows)
+    verdicts = [row["verdict"] for row in rows]
+    failed, warned = verdicts.count("fail"), verdicts.count("warn")
+    talk.say(f"cipsec: {len(rows)} findings: {failed} fail, {warned} warn")
+    return failed > 0
+
+
+def _shown(talk: Talk, source: str) -> str:
+    """Return the file as it was named, and absolute for programs."""
+    return str(Path(source).absolute()) if talk.json and source != "-" else source
+
+
+def _row(finding: Finding) -> dict[str, object]:
+    return {column: getattr(finding, column) for column in _COLUMNS}
+
+
+def _sources(talk: Talk, given: str) -> list[str]:
+    """Return what a name stands for: itself, or the certificates' files in a folder."""
+    path = Path(given)
+    try:
+        if given == "-" or not path.is_dir():
+            return [given]
+        held = sorted(one for one in path.iterdir() if one.is_file())
+    except OSError as error:
+        raise LocalState(f"{given} cannot be looked at: {error.strerror}") from None
+    found = [str(one) for one in held if one.suffix.lower() in _SUFFIXES]
+    if not found:
+        raise LocalState(
+            f"{given} holds no file that ends in {', '.join(sorted(_SUFFIXES))}",
+            hint="name the files themselves",
+        )
+    if len(held) > len(found):
+        talk.say(f"cipsec: {len(held) - len(found)} other files in {given} are not looked at")
+    return found
+
+
+def _findings(
+    talk: Talk,
+    source: str,
+    expected: verify.Expected,
+    at: datetime,
+    profile: str | None,
+    *,
+    several: bool,
+) -> Iterator[Finding]:
+    try:
+        data, name = read(talk, source)
+        held = contents(data, name)
+        if several and not held.certificates and held.others:
+            kinds = ", ".join(dict.fromkeys(held.others))
+            yield Finding("file", "warn", f"there is no certificate in it, only: {kinds}")
+            return
+        certificates = held.required_certificates()
+        if len(certificates) > 1:
+            talk.say(f"cipsec: of {name} the first certificate is judged, the others help its path")
+        yield from _judged(certificates, expected, at, profile)
+    except (LocalState, Malformed) as error:
+        if not several:
+            raise
+        yield _not_read(error)
+
+
+def _not_read(error: CipsecError) -> Finding:
+    return Finding("file", "fail", error.message, error.hint)
+
+
+def _judged(
+    certificates: Sequence[x509.Certificate],
+    expected: verify.Expected,
+    at: datetime,
+    profile: str | None,
+) -> list[Finding]:
+    leaf, *others = certificates
+    with_others = dataclasses.replace(expected, intermediates=[*others, *expected.intermediates])
+    findings = verify.certificate(leaf, with_others, at)
+    if profile == "rfc5280":
+        from cipsec.pki import rfc5280
+
+        findings += rfc5280.certificate(leaf)
+    elif profile == "cip":
+        from cipsec.pki import cip
+
+        findings += cip.certificate(leaf, others, at)
+    return findings

@@ -1,0 +1,223 @@
+"""`cipsec cert verify`: one certificate, several, folders; trust, lists, names, profiles."""
+
+from __future__ import annotations
+
+import io
+import sys
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from cipsec import times
+from cipsec.pki import keys
+from tests.support import der, vendor
+from tests.support.terminal import at_terminal
+
+from .conftest import Cipsec, Ran
+
+ROOT = vendor.ca("Acme Root")
+ISSUING = vendor.ca("Acme Devices", ROOT)
+DEVICE = vendor.device(ISSUING, extensions=[(vendor.SAN, False)])
+OTHER = vendor.device(ISSUING, "0001:00000002")
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder, to work in, with what a vendor hands out."""
+    monkeypatch.chdir(tmp_path)
+    parties = {"root": ROOT, "issuing": ISSUING, "drive": DEVICE, "other": OTHER}
+    for name, party in parties.items():
+        Path(f"{name}.pem").write_bytes(party.pem)
+    Path("root.crl").write_bytes(vendor.crl(ROOT))
+    Path("issuing.crl").write_bytes(vendor.crl(ISSUING, OTHER, encoding=Encoding.DER))
+    Path("drive.key").write_bytes(keys.to_pem(DEVICE.key))
+    Path("locked.key").write_bytes(keys.to_pem(DEVICE.key, "long enough"))
+    Path("passphrase").write_text("long enough\n")
+    return tmp_path
+
+
+TRUSTED = ("--trust", "root.pem", "--intermediates", "issuing.pem")
+LISTS = ("--crl", "root.crl", "--crl", "issuing.crl")
+pytestmark = pytest.mark.usefixtures("folder")
+
+
+def verdicts(ran: Ran) -> list[tuple[str, str]]:
+    """Return check and verdict of each finding."""
+    return [(row["check"], row["verdict"]) for row in ran.json["findings"]]
+
+
+def test_everything_is_well(cipsec: Cipsec) -> None:
+    """One line for each check."""
+    options = (*TRUSTED, *LISTS, "--key", "drive.key", "--name", "drive7.plant.local")
+    ran = cipsec("cert", "verify", "drive.pem", *options, "--at", "2026-11-23")
+    assert ran.code == 0
+    assert [row[:2] for row in ran.rows] == [
+        ["validity", "ok"],
+        ["path", "ok"],
+        ["revocation", "ok"],
+        ["revocation", "ok"],
+        ["key", "ok"],
+        ["name", "ok"],
+    ]
+    assert ran.rows[1] == [
+        "path",
+        "ok",
+        "leads to CN=Acme Root,O=Acme by way of CN=Acme Devices,O=Acme",
+        "-",
+    ]
+    assert ran.err == "cipsec: 6 findings: 0 fail, 0 warn\n"
+
+
+def test_all_that_is_wrong_is_said(cipsec: Cipsec) -> None:
+    """Not the first alone; each with what to do; exit code 10."""
+    options = ("--key", "drive.key", "--name", "192.0.2.7", "--purpose", "server")
+    ran = cipsec("cert", "verify", "other.pem", *TRUSTED, *LISTS, *options, "--json")
+    assert ran.code == 10
+    assert verdicts(ran) == [
+        ("validity", "ok"),
+        ("path", "ok"),
+        ("revocation", "fail"),
+        ("revocation", "ok"),
+        ("key", "fail"),
+        ("name", "fail"),
+        ("purpose", "warn"),
+    ]
+    for row in ran.json["findings"]:
+        assert row["file"] == str(Path("other.pem").absolute())
+        assert (row["hint"] is None) == (row["verdict"] == "ok")
+
+
+def test_without_trust_no_path_is_judged(cipsec: Cipsec) -> None:
+    """Nothing is said of it."""
+    assert verdicts(cipsec("cert", "verify", "--json", "drive.pem")) == [("validity", "ok")]
+
+
+def test_a_time_of_ones_own(cipsec: Cipsec) -> None:
+    """Before it began, and after a list has ended."""
+    ran = cipsec("cert", "verify", "drive.pem", *TRUSTED, "--at", "2020-01-01", "--json")
+    assert verdicts(ran) == [("validity", "fail"), ("path", "fail")]
+    late = vendor.crl(ISSUING, until=times.now() + timedelta(days=1))
+    Path("issuing.crl").write_bytes(late)
+    ran = cipsec("cert", "verify", "drive.pem", *TRUSTED, *LISTS, "--at", "2030-01-01", "--json")
+    assert verdicts(ran)[2:] == [("revocation", "fail"), ("revocation", "ok")]
+
+
+def test_a_locked_key(cipsec: Cipsec) -> None:
+    """Opened with its passphrase, from a file or by somebody at the terminal."""
+    command = ("cert", "verify", "drive.pem", "--key", "locked.key")
+    assert cipsec(*command, "--passphrase-file", "passphrase").code == 0
+    assert cipsec(*command, "--no-input").code != 0
+    shown = at_terminal(command, ("Passphrase of locked.key: ", "long enough\n"))
+    assert "the key belongs to the certificate" in shown.screen
+
+
+def test_several_files(cipsec: Cipsec) -> None:
+    """Each has its own findings, and none of them stops the others."""
+    Path("junk.pem").write_bytes(b"junk")
+    ran = cipsec("cert", "verify", "drive.pem", "junk.pem", "missing.pem", "root.crl", *TRUSTED)
+    assert ran.code == 10
+    assert [row[:3] for row in ran.rows] == [
+        ["drive.pem", "validity", "ok"],
+        ["drive.pem", "path", "ok"],
+        ["junk.pem", "file", "fail"],
+        ["missing.pem", "file", "fail"],
+        ["root.crl", "file", "warn"],
+    ]
+    assert ran.rows[3][3] == "there is no file missing.pem"
+
+
+def test_a_folder(cipsec: Cipsec) -> None:
+    """The files that may be certificates; how many others there are is said."""
+    ran = cipsec("cert", "verify", ".", *TRUSTED, *LISTS, "--json")
+    assert ran.code == 10
+    names = [Path(row["file"]).name for row in ran.json["findings"]]
+    assert list(dict.fromkeys(names)) == ["drive.pem", "issuing.pem", "other.pem", "root.pem"]
+    assert "5 other files in . are not looked at" in ran.err
+    failed = {row["file"] for row in ran.json["findings"] if row["verdict"] == "fail"}
+    assert failed == {str(Path("other.pem").absolute())}
+
+
+def test_an_empty_folder(cipsec: Cipsec) -> None:
+    """An error, for nothing was judged."""
+    Path("empty").mkdir()
+    ran = cipsec("cert", "verify", "empty")
+    assert ran.code == 6
+    assert "empty holds no file that ends in" in ran.err
+
+
+def test_one_file_that_is_none(cipsec: Cipsec) -> None:
+    """Alone it is an error, not a finding."""
+    Path("junk.pem").write_bytes(b"junk")
+    ran = cipsec("cert", "verify", "junk.pem")
+    assert (ran.code, ran.out) == (6, "")
+    assert ran.err.startswith("cipsec: error: junk.pem is neither PEM")
+
+
+def test_a_bundle(cipsec: Cipsec) -> None:
+    """The first is judged, which is said; the others lead to the anchor."""
+    Path("chain.pem").write_bytes(DEVICE.pem + ISSUING.pem)
+    ran = cipsec("cert", "verify", "chain.pem", "--trust", "root.pem")
+    assert ran.code == 0
+    assert "of chain.pem the first certificate is judged" in ran.err
+
+
+def test_stdin(cipsec: Cipsec, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`curl … | cipsec cert verify -`."""
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(DEVICE.pem)))
+    ran = cipsec("cert", "verify", "-", *TRUSTED, "--json")
+    assert ran.code == 0
+    assert {row["file"] for row in ran.json["findings"]} == {"-"}
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--purpose", "both"), "choose client, server or any"),
+        (("--profile", "all"), "choose rfc5280 or cip"),
+        (("--crl", "root.crl"), "add --trust FILE"),
+        (("--trust", "-", "--crl", "-"), "write one of them into a file"),
+        (("--at", "soon"), "write 2027-01-31"),
+    ],
+)
+def test_wrong_usage(cipsec: Cipsec, options: tuple[str, ...], said: str) -> None:
+    """What to write instead."""
+    ran = cipsec("cert", "verify", "drive.pem", *options)
+    assert (ran.code, ran.out) == (2, "")
+    assert f"cipsec: hint: {said}" in ran.err
+
+
+@pytest.mark.parametrize("option", ["--trust", "--intermediates", "--crl", "--key"])
+def test_files_that_cannot_be_used(cipsec: Cipsec, option: str) -> None:
+    """Nothing is judged by half."""
+    trust = () if option == "--trust" else ("--trust", "root.pem")
+    for name, data in (("junk", b"junk"), ("empty", b""), ("html", b"<html>")):
+        Path(name).write_bytes(data)
+        ran = cipsec("cert", "verify", "drive.pem", *trust, option, name)
+        assert (ran.code, ran.out) == (6, "")
+        assert "Traceback" not in ran.err
+    assert cipsec("cert", "verify", "drive.pem", *trust, option, "missing").code == 6
+
+
+@pytest.mark.parametrize("profile", ["rfc5280", "cip"])
+def test_profiles(cipsec: Cipsec, profile: str) -> None:
+    """All their checks, with something to do for each that is not ok."""
+    Path("old.der").write_bytes(der.certificate())
+    ran = cipsec("cert", "verify", "old.der", "--profile", profile, "--json")
+    wrong = [row for row in ran.json["findings"] if row["verdict"] != "ok"]
+    assert len(ran.json["findings"]) > 10
+    assert wrong
+    assert all(row["hint"] for row in wrong)
+    assert ran.code == (10 if "fail" in [row["verdict"] for row in wrong] else 0)
+
+
+def test_hostile_names(cipsec: Cipsec) -> None:
+    """What a certificate says reaches no terminal as it is."""
+    name = der.name((der.COMMON_NAME, der.UTF8, b"\x1b[2K\x1b]0;x\x07[red]\xe2\x80\xae"))
+    Path("x.der").write_bytes(der.certificate(subject=name))
+    for profile in ("rfc5280", "cip"):
+        options = ("--trust", "x.der", "--name", "a.b", "--profile", profile)
+        for more in ((), ("--json",)):
+            out = cipsec("cert", "verify", "x.der", *options, *more).out
+            assert out.replace("\n", "").replace("\t", "").isprintable()
