@@ -43,8 +43,14 @@ def judge(
     talk.table("findings", ["file"] * several + _COLUMNS, rows)
     verdicts = [row["verdict"] for row in rows]
     failed, warned = verdicts.count("fail"), verdicts.count("warn")
-    talk.say(f"cipsec: {len(rows)} findings: {failed} fail, {warned} warn")
+    if expected.anchors is None:
+        talk.say("cipsec: whom to trust is not said, so no path is judged; add --trust FILE")
+    talk.say(f"cipsec: {_count(len(rows), 'finding')}: {failed} fail, {warned} warn")
     return failed > 0
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def _shown(talk: Talk, source: str) -> str:
@@ -72,7 +78,8 @@ def _sources(talk: Talk, given: str) -> list[str]:
             hint="name the files themselves",
         )
     if len(held) > len(found):
-        talk.say(f"cipsec: {len(held) - len(found)} other files in {given} are not looked at")
+        others = _count(len(held) - len(found), "other file")
+        talk.say(f"cipsec: not looked at in {given}: {others}")
     return found
 
 

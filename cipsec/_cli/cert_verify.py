@@ -115,10 +115,13 @@ def _certificates(talk: Talk, given: Iterable[str]) -> list[x509.Certificate]:
 
 
 def _lists(talk: Talk, given: Iterable[str]) -> list[RevocationList | Malformed]:
+    from cipsec import files
     from cipsec._cli.given import read
     from cipsec.pki.revocation import each
 
-    return [one for file in given for one in each(*read(talk, file))]
+    # A list of 100,000 entries is larger than any file of certificates.
+    bytes_of = (read(talk, f) if f == "-" else (files.read(Path(f)), f) for f in given)
+    return [one for data, source in bytes_of for one in each(data, source)]
 
 
 def _public_key(talk: Talk, file: str, passphrase_file: str | None) -> keys.PublicKey:

@@ -7,7 +7,8 @@ is missing when there is none.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -22,7 +23,7 @@ from cipsec.pki.faults import UNREADABLE, why
 from cipsec.pki.issued import directly_issued, has_whole_signature, is_self_issued
 from cipsec.pki.names import same_name, show_name
 from cipsec.pki.path import Authority
-from cipsec.pki.search import Anchors, Objection, ends
+from cipsec.pki.search import MAX_CAS_FOUND, Anchors, Objection, ends
 from cipsec.times import show_time
 
 __all__ = ["Chain", "build", "directly_issued", "is_self_issued", "verify_chain"]
@@ -32,16 +33,46 @@ _MAX_STEPS = 16  # up, to say who is missing
 _WEIGHTIEST = 4
 
 
+@dataclass(frozen=True, slots=True)
+class _Searched:
+    """What the path was found among, to be asked for others that share a CA's name."""
+
+    trusted: Anchors
+    others: Sequence[x509.Certificate]
+    anchor_sha256: str
+    now: datetime
+
+    def leads_there(self, one: x509.Certificate) -> bool:
+        """Tell whether a certificate has a valid path to the same anchor."""
+        paths, _ = ends(one, self.trusted.issuers(one.issuer, self.others), path.end)
+        return any(
+            p.authority.anchor_sha256 == self.anchor_sha256 and p.begin <= self.now <= p.end
+            for p in paths
+        )
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Chain:
-    """A verified path: `certificates` from the leaf to the anchor, both included.
-
-    `issuers` has, for each but the anchor, the certificates of its issuer's name that lead to the
-    same anchor, the one on the path first: a CA may sign its CRLs with another key.
-    """
+    """A verified path: `certificates` from the leaf to the anchor, both included."""
 
     certificates: tuple[x509.Certificate, ...]
-    issuers: tuple[tuple[x509.Certificate, ...], ...]
+    _searched: _Searched | None = None
+
+    def links(self) -> Iterator[tuple[x509.Certificate, x509.Certificate]]:
+        """Yield each certificate below the anchor with its issuer's, the leaf first."""
+        return itertools.pairwise(self.certificates)
+
+    def alike(self, issuer: x509.Certificate) -> Iterator[x509.Certificate]:
+        """Yield the certificates of a CA's name, but its own, that lead to the same anchor.
+
+        A CA may sign its CRLs with another key than its certificates (RFC 5280 section 6.3.3 (f)).
+        """
+        if self._searched is None:
+            return
+        named = (one for one in self._searched.others if _is_named(one, issuer.subject))
+        for one in itertools.islice(named, MAX_CAS_FOUND):
+            if one != issuer and self._searched.leads_there(one):
+                yield one
 
 
 def verify_chain(
@@ -65,7 +96,7 @@ def build(
     anchors: Sequence[x509.Certificate],
     now: datetime,
 ) -> Chain:
-    """Return what `verify_chain` does, with all CAs that may speak for the issuers on it."""
+    """Return what `verify_chain` does, to be asked for more."""
     try:
         if leaf in anchors:
             return _alone(leaf, now)
@@ -77,7 +108,7 @@ def build(
 def _alone(leaf: x509.Certificate, now: datetime) -> Chain:
     path.check_understood(leaf)
     _check_times([leaf], now)
-    return Chain((leaf,), ())
+    return Chain((leaf,))
 
 
 def _below(
@@ -100,8 +131,7 @@ def _below(
     certificates = (leaf, *chosen.authority.path)
     _check_times(certificates, now)
     anchor = chosen.authority.anchor_sha256
-    named = _Named(trusted, intermediates, anchor, now)
-    return Chain(certificates, tuple(named.alike(issuer) for issuer in chosen.authority.path))
+    return Chain(certificates, _Searched(trusted, intermediates, anchor, now))
 
 
 def _cut_off(certificate: x509.Certificate) -> str | None:
@@ -118,28 +148,6 @@ def _anchors(anchors: Iterable[x509.Certificate]) -> tuple[Anchors, Objection]:
         except Untrusted as error:
             objection = Objection(_WEIGHTIEST, error.message)
     return Anchors(authorities), objection
-
-
-@dataclass(frozen=True, slots=True)
-class _Named:
-    """What the search found, asked for those that share a CA's name."""
-
-    trusted: Anchors
-    others: Sequence[x509.Certificate]
-    anchor_sha256: str
-    now: datetime
-
-    def alike(self, issuer: x509.Certificate) -> tuple[x509.Certificate, ...]:
-        """Return a CA, and what else has its name and leads to the same anchor."""
-        found = (one for one in self.others if _is_named(one, issuer.subject))
-        return tuple(dict.fromkeys((issuer, *filter(self._leads_there, found))))
-
-    def _leads_there(self, one: x509.Certificate) -> bool:
-        paths, _ = ends(one, self.trusted.issuers(one.issuer, self.others), path.end)
-        return any(
-            p.authority.anchor_sha256 == self.anchor_sha256 and p.begin <= self.now <= p.end
-            for p in paths
-        )
 
 
 def _is_named(certificate: x509.Certificate, name: x509.Name) -> bool:

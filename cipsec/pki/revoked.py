@@ -23,9 +23,9 @@ _GET = "get the CA's current list, of cipsec by: cipsec ca crl"
 
 def findings(chain: Chain, lists: Sequence[RevocationList], at: datetime) -> Iterator[Finding]:
     """Yield what is known of the revocation of each certificate below the anchor."""
-    for child, (issuer, *alike) in zip(chain.certificates, chain.issuers, strict=False):
-        signers = [issuer, *(one for one in alike if not _is_revoked(one, chain, lists))]
-        yield _finding(child, _Lists(child, signers, lists), at)
+    for child, issuer in chain.links():
+        alike = (one for one in chain.alike(issuer) if not _is_revoked(one, chain, lists))
+        yield _finding(child, _Lists(child, (issuer, *alike), lists), at)
 
 
 def _is_revoked(signer: x509.Certificate, chain: Chain, lists: Sequence[RevocationList]) -> bool:

@@ -21,6 +21,7 @@ from cipsec.pki.revocation import RevocationList
 from cipsec.times import show_duration, show_time
 
 PURPOSES = usable.PURPOSES
+_NO_END = 9999  # the year (RFC 5280 section 4.1.2.5)
 _CLOCK = "check this machine's clock with: date -u; or give another time with --at"
 
 
@@ -75,6 +76,8 @@ def _validity(leaf: x509.Certificate, at: datetime) -> Finding:
         return Finding("validity", "fail", f"not valid before {show_time(begin)}", _CLOCK)
     if at > end:
         return Finding("validity", "fail", f"expired at {show_time(end)}", "cipsec renew")
+    if end.year == _NO_END:
+        return Finding("validity", "ok", f"since {show_time(begin)}, with no well-defined end")
     return Finding("validity", "ok", f"until {show_time(end)}, {show_duration(end - at)} more")
 
 

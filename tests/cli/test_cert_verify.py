@@ -90,8 +90,13 @@ def test_all_that_is_wrong_is_said(cipsec: Cipsec) -> None:
 
 
 def test_without_trust_no_path_is_judged(cipsec: Cipsec) -> None:
-    """Nothing is said of it."""
-    assert verdicts(cipsec("cert", "verify", "--json", "drive.pem")) == [("validity", "ok")]
+    """Which is said, and how it would be."""
+    ran = cipsec("cert", "verify", "--json", "drive.pem")
+    assert verdicts(ran) == [("validity", "ok")]
+    assert ran.err == (
+        "cipsec: whom to trust is not said, so no path is judged; add --trust FILE\n"
+        "cipsec: 1 finding: 0 fail, 0 warn\n"
+    )
 
 
 def test_a_time_of_ones_own(cipsec: Cipsec) -> None:
@@ -134,7 +139,7 @@ def test_a_folder(cipsec: Cipsec) -> None:
     assert ran.code == 10
     names = [Path(row["file"]).name for row in ran.json["findings"]]
     assert list(dict.fromkeys(names)) == ["drive.pem", "issuing.pem", "other.pem", "root.pem"]
-    assert "5 other files in . are not looked at" in ran.err
+    assert "not looked at in .: 5 other files" in ran.err
     failed = {row["file"] for row in ran.json["findings"] if row["verdict"] == "fail"}
     assert failed == {str(Path("other.pem").absolute())}
 
