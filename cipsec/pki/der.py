@@ -62,15 +62,6 @@ def content(data: bytes) -> bytes:
     return data[start:end]
 
 
-def element(tag: int, value: bytes) -> bytes:
-    """Return an element of a tag of one octet, as DER has it."""
-    size = len(value)
-    if size < _LONG_FORM:
-        return bytes((tag, size)) + value
-    octets = size.to_bytes((size.bit_length() + 7) // 8, "big")
-    return bytes((tag, _LONG_FORM | len(octets))) + octets + value
-
-
 def only(data: bytes, tag: int) -> bytes:
     """Return the content of the one element in `data`, which has this tag; raise ValueError."""
     found = elements(data)
