@@ -11,6 +11,7 @@
     │   ├── AlreadyExists     it exists and is not overwritten unasked
     │   ├── Locked            another process holds it, or the passphrase is wrong
     │   ├── StoreFailed       the store cannot be read or written now
+    │   ├── HookFailed        the operator's program did not end well
     │   └── Malformed         bytes that are not what they claim to be
     │       └── WeakKey       well-formed, and too weak or of an unsupported kind
     ├── CardError             a smartcard, its reader or PC/SC could not do what was asked
@@ -107,6 +108,12 @@ class StoreFailed(LocalState):
     """The store cannot be read or written now."""
 
     kind = "store_failed"
+
+
+class HookFailed(LocalState):
+    """The operator's program that was to be run did not end well."""
+
+    kind = "hook_failed"
 
 
 class Malformed(LocalState):

@@ -15,11 +15,16 @@ from cipsec._cli.options import (
     Device,
     DryRun,
     Force,
+    HookCommand,
+    HookTimeout,
     IdentityDir,
     MacAddress,
     PasswordFile,
     San,
     Subject,
+    Timeout,
+    TryFirst,
+    Wait,
     WishedKeyType,
     command,
     group,
@@ -38,14 +43,7 @@ if TYPE_CHECKING:
 
 app = group("enroll", "Get, renew and show this endpoint's identity.")
 
-_DUE = "66%"
-
-Wait = Annotated[
-    bool, typer.Option("--wait/--no-wait", help="Wait for a decision, or exit with 11.")
-]
-Timeout = Annotated[
-    str | None, typer.Option(metavar="DURATION", help="Wait no longer than this, e.g. 8h.")
-]
+_DUE, _HOOK_TIMEOUT = "66%", "1m"
 
 
 @command(app, "enroll")
@@ -89,6 +87,9 @@ def enroll(
     ] = None,
     wait: Wait = True,
     timeout: Timeout = None,
+    hook: HookCommand = None,
+    hook_timeout: HookTimeout = _HOOK_TIMEOUT,
+    try_first: TryFirst = True,
     dry_run: DryRun = False,
     force: Force = False,
 ) -> int | None:
@@ -97,7 +98,7 @@ def enroll(
     The identity (key.pem, certificate.pem, chain.pem, trust.pem) is kept in one folder. Where one
     is there and valid, -f gets a new one; it stays in use until the new one has come.
     """
-    from cipsec._cli.identity import open_folder, planned, shown
+    from cipsec._cli.identity import open_folder, planned, shown, taking_of
     from cipsec._cli.person import Terminal
     from cipsec.endpoint import enroll as endpoint
     from cipsec.endpoint.server import Server
@@ -119,6 +120,7 @@ def enroll(
         trust=_trust(trust, fingerprint),
         **_names(subject, san, device, mac, key_type),
     )
+    taking = taking_of(hook, hook_timeout, tries=try_first)
     folder = open_folder(identity)
     terminal = Terminal.of(talk, password_file)
     if dry_run:
@@ -126,7 +128,9 @@ def enroll(
         return None
     patience = _patience(timeout, wait=wait)
     with _interruptible(talk, folder):
-        got = endpoint.enroll(folder, wish, patience=patience, force=force, person=terminal)
+        got = endpoint.enroll(
+            folder, wish, patience=patience, force=force, person=terminal, taking=taking
+        )
     talk.fields("identity", shown(got))
     return None
 
@@ -164,11 +168,19 @@ def renew(
     pin_file: PinFile = None,
     wait: Wait = True,
     timeout: Timeout = None,
+    hook: HookCommand = None,
+    hook_timeout: HookTimeout = _HOOK_TIMEOUT,
+    try_first: TryFirst = True,
     dry_run: DryRun = False,
     force: LastTries = False,
 ) -> int | None:
-    """Renew this endpoint's certificate for the same names, or go on with a renewal that waits."""
-    from cipsec._cli.identity import open_folder, shown
+    """Renew this endpoint's certificate for the same names, or go on with a renewal that waits.
+
+    The new one is tried against the server before the old one is replaced. What --hook names runs
+    afterwards, with CIPSEC_CERTIFICATE, CIPSEC_KEY and other paths in its environment; where it
+    fails the exit code is 6, and the next run runs it again.
+    """
+    from cipsec._cli.identity import open_folder, shown, taking_of
     from cipsec._cli.person import Terminal
     from cipsec.endpoint import renew as endpoint
     from cipsec.times import Due
@@ -177,6 +189,7 @@ def renew(
         talk, smartcard=smartcard, reader=reader, slot=slot, pin_file=pin_file, force=force
     )
     due = Due.parse(if_due) if if_due else None
+    taking = taking_of(hook, hook_timeout, tries=try_first)
     folder = open_folder(identity)
     terminal = Terminal.of(talk, None)
     if dry_run:
@@ -187,7 +200,13 @@ def renew(
     patience = _patience(timeout, wait=wait)
     with _interruptible(talk, folder):
         got = endpoint.renew(
-            folder, rekey=rekey, due=due, patience=patience, person=terminal, card=card
+            folder,
+            rekey=rekey,
+            due=due,
+            patience=patience,
+            person=terminal,
+            card=card,
+            taking=taking,
         )
     talk.fields("identity", shown(got))
     return None

@@ -8,13 +8,15 @@ from pathlib import Path
 from cipsec import files, times
 from cipsec.endpoint import enroll as endpoint
 from cipsec.endpoint.folder import Draft, Folder, Identity
+from cipsec.endpoint.hook import Hook
 from cipsec.endpoint.renew import due_since
+from cipsec.endpoint.taking import Taking
 from cipsec.endpoint.trust import Person
 from cipsec.errors import LocalState
 from cipsec.pki import keys
 from cipsec.pki.fingerprint import sha256
 from cipsec.pki.names import show_name, show_san, show_serial
-from cipsec.times import show_time
+from cipsec.times import parse_duration, show_time
 
 _KEYS = (
     "directory key certificate chain trust subject serial sha256 not_before not_after issuer server"
@@ -24,6 +26,15 @@ _KEYS = (
 def open_folder(path: Path | None) -> Folder:
     """Return the identity folder at `path`, or at the default place."""
     return Folder(path or files.default_identity())
+
+
+def taking_of(hook: str | None, limit: str, *, tries: bool) -> Taking:
+    """Return how a new certificate is taken into use; raise UsageError for a hook that is none."""
+    if hook is None:
+        return Taking(tries)
+    wanted = Hook.parse(hook, parse_duration(limit))
+    wanted.require()
+    return Taking(tries, wanted)
 
 
 def shown(identity: Identity) -> dict[str, object]:

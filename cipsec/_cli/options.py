@@ -95,6 +95,32 @@ Device = Annotated[
 ]
 MacAddress = Annotated[str | None, typer.Option("--mac", metavar="MAC", help="Its MAC address.")]
 
+Wait = Annotated[
+    bool, typer.Option("--wait/--no-wait", help="Wait for a decision, or exit with 11.")
+]
+Timeout = Annotated[
+    str | None,
+    typer.Option("--timeout", metavar="DURATION", help="Wait no longer than this, e.g. 8h."),
+]
+# How a new certificate comes into use, by `enroll` and `renew`.
+HookCommand = Annotated[
+    str | None,
+    typer.Option(
+        "--hook",
+        metavar="COMMAND",
+        help="Run this program, without a shell, once a new certificate is in use.",
+    ),
+]
+HookTimeout = Annotated[
+    str, typer.Option("--hook-timeout", metavar="DURATION", help="End the hook after this.")
+]
+TryFirst = Annotated[
+    bool,
+    typer.Option(
+        "--try/--no-try", help="Try the new certificate before the old one is replaced, or not."
+    ),
+]
+
 _COMMON: dict[str, tuple[Any, object]] = {
     "json": (Json, False),
     "quiet": (Quiet, False),

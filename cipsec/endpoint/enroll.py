@@ -13,9 +13,11 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cipsec import times
 from cipsec.endpoint import trust
 from cipsec.endpoint.folder import Draft, Folder, Identity
+from cipsec.endpoint.hook import settle
 from cipsec.endpoint.obtain import Patience, obtain
 from cipsec.endpoint.server import Server
 from cipsec.endpoint.state import Kind, State
+from cipsec.endpoint.taking import Taking
 from cipsec.endpoint.trust import Person, Trust
 from cipsec.errors import AlreadyExists, LocalState, NotFound
 from cipsec.est.login import Login
@@ -73,7 +75,13 @@ class Plan:
 
 
 def enroll(
-    folder: Folder, wish: Wish, *, patience: Patience, force: bool, person: Person
+    folder: Folder,
+    wish: Wish,
+    *,
+    patience: Patience,
+    force: bool,
+    person: Person,
+    taking: Taking = Taking(),  # noqa: B008  # it cannot change
 ) -> Identity:
     """Get an identity into `folder`, or go on with the request that waits there.
 
@@ -93,9 +101,12 @@ def enroll(
             credential=planned.credential,
             card=planned.card,
             patience=patience,
+            taking=taking,
             person=person,
         )
-        return require(folder)
+        identity = require(folder)
+        settle(folder, identity, taking.hook, person)
+        return identity
 
 
 def plan(folder: Folder, wish: Wish, *, force: bool, person: Person) -> Plan:
@@ -178,7 +189,8 @@ def _fits(draft: Draft, wish: Wish) -> bool:
 
 def _require_card(folder: Folder, wish: Wish, state: State | None) -> None:
     """Raise CardError when a request was made with a card, and none nor anything else is given."""
-    if state and state.card and not (wish.card or wish.credential or wish.user):
+    given = wish.card or wish.credential or wish.user or folder.held()
+    if state and state.card and not given:
         from cipsec.endpoint.card import missing
 
         raise missing(state, folder.path)

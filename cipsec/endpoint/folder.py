@@ -3,12 +3,12 @@
     DIR/current       names the folder in use: a symbolic link to `1`, `2` …
     DIR/key.pem       links through `current`; so do certificate.pem, chain.pem, trust.pem
     DIR/2/            key, certificate, chain, trust, the request, and state.json
-    DIR/next/         the same, of a request that has no certificate yet
+    DIR/next/         the same, of a request that has no certificate yet, or an untried one
 
 Two files cannot be replaced in one step, but one name can: an identity is made whole in `next`,
-gets a number by one rename, and comes into use when `current` is replaced by another. Whatever is
-interrupted in between is finished by the next run. Windows gives links to administrators only:
-there `current` is a file that holds the number, and the paths shown lead into the numbered folder.
+gets a number by one rename, and comes into use when `current` is replaced by another. The next run
+finishes what is interrupted. Windows gives links to administrators only: there `current` is a file
+with the number, and the paths shown lead into the numbered folder.
 """
 
 from __future__ import annotations
@@ -28,10 +28,12 @@ from cipsec.endpoint.state import State
 from cipsec.errors import AlreadyExists, CipsecError, LocalState, Locked, Malformed
 from cipsec.pki import csr, keys
 from cipsec.pki.faults import UNREADABLE
+from cipsec.tls.client import Credential
 
 _KEY, _CERTIFICATE, _CHAIN, _TRUST = "key.pem", "certificate.pem", "chain.pem", "trust.pem"
 _LINKED = (_KEY, _CERTIFICATE, _CHAIN, _TRUST)
 _REQUEST, _STATE = "request.pem", "state.json"
+_UNTRIED, _HOOK = "untried.pem", "hook-owed"
 _DAMAGED = "for a new identity: cipsec enroll -f"
 
 
@@ -151,8 +153,7 @@ class Folder:
         self.drop()
         with files.new_directory(self._next) as place:
             files.create(place / _KEY, keys.to_pem(draft.key))
-            request = draft.request.parsed.public_bytes(Encoding.PEM)
-            files.create(place / _REQUEST, request)
+            files.create(place / _REQUEST, draft.request.parsed.public_bytes(Encoding.PEM))
             files.create(place / _TRUST, _pem(draft.anchors))
             files.create(place / _STATE, draft.state.to_json())
 
@@ -162,23 +163,48 @@ class Folder:
         state: State,
         anchors: tuple[x509.Certificate, ...] | None = None,
     ) -> Draft:
-        """Record how far the request is and whom to trust, and return the draft with it.
-
-        Raises LocalState.
-        """
+        """Record how far it is and whom to trust; return the draft with it; raise LocalState."""
         if state != draft.state:
             files.replace(self._next / _STATE, state.to_json())
         if anchors and anchors != draft.anchors:
             files.replace(self._next / _TRUST, _pem(anchors))
         return replace(draft, state=state, anchors=anchors or draft.anchors)
 
-    def finish(self, issued: Issued) -> None:
-        """Take the draft and its certificate into use; raise LocalState."""
+    def hold(self, issued: Issued) -> None:
+        """Keep the draft's certificate beside it, durably, and not in use; raise LocalState."""
         files.replace(self._next / _CHAIN, _pem(issued.chain))
         files.replace(self._next / _TRUST, _pem(issued.anchors))
-        # Last: a draft that has a certificate is complete, and `_recover` goes on from here.
-        files.replace(self._next / _CERTIFICATE, _pem([issued.certificate]))
+        files.replace(self._next / _UNTRIED, _pem([issued.certificate]))  # last: all else is there
+
+    def held(self) -> Issued | None:
+        """Return the certificate that the draft has and that is not in use; raise LocalState."""
+        if not (self._next / _UNTRIED).exists():
+            return None
+        leaf, chain, anchors = (_certificates(self._next / n) for n in (_UNTRIED, _CHAIN, _TRUST))
+        return Issued(leaf[0], tuple(chain), tuple(anchors))
+
+    def untried(self) -> Credential:
+        """Return the files of the certificate that is held, and of its key."""
+        return Credential(self._next / _UNTRIED, self._next / _KEY)
+
+    def finish(self, *, owes_hook: bool = False) -> None:
+        """Take the draft and the certificate that is held into use; raise LocalState."""
+        if owes_hook or self.hook_owed():
+            files.replace(self._next / _HOOK, b"")
+        with self._writing():
+            # A draft that has a certificate is complete, and `_recover` goes on from here.
+            (self._next / _UNTRIED).rename(self._next / _CERTIFICATE)
+            files.sync_directory(self._next)
         self._recover()
+
+    def hook_owed(self) -> bool:
+        """Tell whether a hook is to be run for the identity in use, and has not succeeded."""
+        return (self.path / (self._number_in_use(damaged="0") or "0") / _HOOK).exists()
+
+    def hook_done(self) -> None:
+        """Note that the hook has succeeded; raise LocalState."""
+        with self._writing():
+            (self.path / (self._number_in_use() or "") / _HOOK).unlink(missing_ok=True)
 
     def drop(self) -> None:
         """Remove the draft, if any; raise LocalState."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -13,10 +13,21 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from cipsec import times
 from cipsec.endpoint import receive
+from cipsec.endpoint import taking as taking_up
 from cipsec.endpoint.folder import Draft, Folder, Issued
 from cipsec.endpoint.state import Kind
+from cipsec.endpoint.taking import Taking
 from cipsec.endpoint.trust import Person
-from cipsec.errors import BadAnswer, Busy, CardError, CipsecError, Pending, Rejected, Unreachable
+from cipsec.errors import (
+    BadAnswer,
+    Busy,
+    CardError,
+    CipsecError,
+    CredentialsRefused,
+    Pending,
+    Rejected,
+    Unreachable,
+)
 from cipsec.est.attributes import CHALLENGE_PASSWORD
 from cipsec.est.client import Session
 from cipsec.est.login import Login
@@ -47,6 +58,15 @@ class Patience:
         return self.wait and spent + seconds <= self.limit.total_seconds()
 
 
+@dataclass(frozen=True, slots=True)
+class _Means:
+    """What is authenticated with; `card` takes the place of `credential`."""
+
+    login: Login | None
+    credential: Credential | None
+    card: Card | None
+
+
 def obtain(
     folder: Folder,
     draft: Draft,
@@ -55,19 +75,45 @@ def obtain(
     credential: Credential | None,
     card: Card | None,
     patience: Patience,
+    taking: Taking,
     person: Person,
-) -> Issued:
-    """Return the draft's certificate, checked and taken into use.
+) -> None:
+    """Get the draft's certificate, check it, and take it into use as `taking` says.
 
-    `card` takes the place of `credential`; once it has served and is pulled, it is waited for
-    where somebody can put it in.
+    One that an earlier run got is tried again; another is asked for only where the server refuses
+    that. Raises what `_granted` raises, and where the old certificate stays in use why it does.
+    """
+    issued, fresh = folder.held(), False
+    while True:
+        if issued is None or issued.certificate.not_valid_after_utc <= times.now():
+            means = _Means(login, credential, card)
+            issued, fresh = _granted(folder, draft, means, patience, person), True
+            folder.hold(issued)
+        failure = taking_up.failure(folder, draft, issued, taking, person)
+        if failure is None:
+            break
+        if fresh or not isinstance(failure, CredentialsRefused | Rejected):
+            _note(folder, failure)
+            raise failure
+        issued = None
+    folder.finish(owes_hook=taking.hook is not None)
+    for line in receive.differences(draft.request, issued.certificate):
+        person.warn(line)
+
+
+def _granted(
+    folder: Folder, draft: Draft, means: _Means, patience: Patience, person: Person
+) -> Issued:
+    """Ask until there is a certificate, and return it, checked.
+
+    A card, once it has served and is pulled, is waited for where somebody can put it in.
     Raises Pending when patience ends first: the draft stays, and the next run goes on with it. A
     refusal is final and drops the draft. Once the server has accepted, losing it is only said.
     """
     said = ""
     while True:
         try:
-            issued, known = _ask(draft, login, credential, card)
+            issued, known = _ask(draft, means)
         except Pending as answer:
             failure: CipsecError = _resumable(answer, folder, draft)
             draft = folder.note(draft, draft.state.waiting(answer))
@@ -79,15 +125,15 @@ def obtain(
                 raise
             failure, pause = error, min(draft.state.retry_after or 0, _LONGEST_PAUSE)
         except CardError as error:
-            failure, pause = _awaited(card, error, draft, folder), _CARD_PAUSE
+            failure, pause = _awaited(means.card, error, draft, folder), _CARD_PAUSE
         except Rejected:
             folder.drop()
             raise
         else:
-            if card:
-                card.record(issued.certificate, draft.state.server.url, folder.path)
-            folder.finish(issued)
-            _tell(draft, issued, known, person)
+            if means.card:
+                means.card.record(issued.certificate, draft.state.server.url, folder.path)
+            for good, line in receive.root_news(draft.anchors, known, times.now()):
+                (person.tell if good else person.warn)(line)
             return issued
         pause = max(1, pause)
         if not patience.lasts(pause):
@@ -98,12 +144,11 @@ def obtain(
         person.wait(pause, failure.message)
 
 
-def _tell(draft: Draft, issued: Issued, known: list[x509.Certificate], person: Person) -> None:
-    """Say what the CA changed, of the names asked for and of its roots."""
-    for line in receive.differences(draft.request, issued.certificate):
-        person.warn(line)
-    for good, line in receive.root_news(draft.anchors, known, times.now()):
-        (person.tell if good else person.warn)(line)
+def _note(folder: Folder, failure: CipsecError) -> None:
+    """Record, for `status`, why the certificate that is there is not in use."""
+    draft = folder.draft()
+    if draft:
+        folder.note(draft, replace(draft.state, reason=failure.message))
 
 
 def _resumable(answer: Pending, folder: Folder, draft: Draft) -> Pending:
@@ -122,12 +167,11 @@ def _awaited(card: Card | None, error: CardError, draft: Draft, folder: Folder) 
     return card.awaited(error, draft.state.again(folder.path))
 
 
-def _ask(
-    draft: Draft, login: Login | None, key: Credential | None, card: Card | None
-) -> tuple[Issued, list[x509.Certificate]]:
+def _ask(draft: Draft, means: _Means) -> tuple[Issued, list[x509.Certificate]]:
     """Return the certificate, and what /cacerts hands out besides."""
     with contextlib.ExitStack() as stack:
-        credential = stack.enter_context(card.presented()) if card else key
+        card = means.card
+        credential = stack.enter_context(card.presented()) if card else means.credential
         session = stack.enter_context(_session(draft, credential))
         known = session.cacerts()
         if CHALLENGE_PASSWORD in session.csrattrs() and session.tls_version != "TLSv1.2":
@@ -136,7 +180,7 @@ def _ask(
             with contextlib.suppress(BadAnswer):
                 older.cacerts()
                 session = older
-        answer = _post(session, draft, login)
+        answer = _post(session, draft, means.login)
     return receive.judge(answer, known, draft, times.now()), known
 
 

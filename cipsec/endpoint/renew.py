@@ -12,8 +12,10 @@ from cipsec import times
 from cipsec.endpoint import trust
 from cipsec.endpoint.enroll import mac_of, request_for, require
 from cipsec.endpoint.folder import Draft, Folder, Identity
+from cipsec.endpoint.hook import settle
 from cipsec.endpoint.obtain import Patience, obtain
 from cipsec.endpoint.state import Kind, State
+from cipsec.endpoint.taking import Taking
 from cipsec.endpoint.trust import Person, Trust
 from cipsec.errors import AlreadyExists
 from cipsec.pki import keys
@@ -33,12 +35,13 @@ def renew(
     patience: Patience,
     person: Person,
     card: Card | None = None,
+    taking: Taking = Taking(),  # noqa: B008  # it cannot change
 ) -> Identity:
     """Renew the identity in `folder` for the same names, or go on with a renewal that waits.
 
     `rekey` makes a new key, which stays beside the old until its certificate is there. Before it
-    is `due` nothing is done. `card` authenticates in place of the identity itself. Raises NotFound,
-    AlreadyExists, and what `obtain` raises.
+    is `due` nothing is done, but for a hook that is owed. `card` authenticates in place of the
+    identity itself. Raises NotFound, AlreadyExists, HookFailed, and what `obtain` raises.
     """
     if not folder.exists():
         require(folder)  # says so, and leaves no lock file in a folder that is none of ours
@@ -46,6 +49,7 @@ def renew(
         identity, draft = waiting(folder)
         if draft is None and due and not is_due(identity, due):
             person.tell(not_due(identity, due))
+            settle(folder, identity, taking.hook, person)
             return identity
         _require_card(folder, draft, card)
         if card:
@@ -60,13 +64,17 @@ def renew(
             credential=Credential(identity.certificate_file, identity.key_file),
             card=card,
             patience=patience,
+            taking=taking,
             person=person,
         )
-        return require(folder)
+        identity = require(folder)
+        settle(folder, identity, taking.hook, person)
+        return identity
 
 
 def _require_card(folder: Folder, draft: Draft | None, card: Card | None) -> None:
-    if draft and draft.state.pending and draft.state.card and card is None:
+    asks = draft and draft.state.pending and not folder.held()
+    if draft and asks and draft.state.card and card is None:
         from cipsec.endpoint.card import missing
 
         raise missing(draft.state, folder.path)

@@ -16,6 +16,7 @@ from cipsec.endpoint.folder import Folder, Identity
 from cipsec.endpoint.obtain import Patience
 from cipsec.endpoint.renew import renew
 from cipsec.endpoint.server import Server
+from cipsec.endpoint.taking import Taking
 from cipsec.endpoint.trust import Trust
 from cipsec.pki import keys
 from tests.support.canned import EstServer, text
@@ -78,10 +79,11 @@ def get(
     wait: bool = True,
     limit: timedelta | None = None,
     force: bool = False,
+    taking: Taking = Taking(),  # noqa: B008  # it cannot change
 ) -> Identity:
     """Enroll."""
-    person = person or Recorder()
-    return enroll(folder, wished, patience=Patience(wait, limit), force=force, person=person)
+    person, patience = person or Recorder(), Patience(wait, limit)
+    return enroll(folder, wished, patience=patience, force=force, person=person, taking=taking)
 
 
 def again(folder: Folder, person: Recorder | None = None, **options: Any) -> Identity:

@@ -49,7 +49,8 @@ def change(folder: Folder, made: Draft, got: Issued) -> None:
     with folder.locked():
         folder.begin(made)
         folder.note(made, made.state)
-        folder.finish(got)
+        folder.hold(got)
+        folder.finish(owes_hook=True)
 
 
 def killed_at(step: int, folder: Folder, made: Draft, got: Issued) -> bool:
