@@ -8,6 +8,7 @@ import secrets
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 from cipsec.errors import AlreadyExists, LocalState
 
@@ -42,10 +43,15 @@ def exists(path: Path) -> bool:
 def create(path: Path, data: bytes, *, mode: int = PRIVATE) -> None:
     """Write a new file whole; raise AlreadyExists when there is one, LocalState when it fails."""
     with _complete(path, data, mode) as temporary:
-        try:
-            _take_name(temporary, path)
-        except FileExistsError:
-            raise AlreadyExists(f"{path} exists", hint="add -f to overwrite it") from None
+        _take_free(temporary, path)
+
+
+def _take_free(temporary: Path, path: Path) -> None:
+    """Rename where nothing has the name yet; raise AlreadyExists."""
+    try:
+        _take_name(temporary, path)
+    except FileExistsError:
+        raise AlreadyExists(f"{path} exists", hint="add -f to overwrite it") from None
 
 
 def _take_name(temporary: Path, path: Path) -> None:
@@ -62,9 +68,13 @@ def _take_name(temporary: Path, path: Path) -> None:
 def replace(path: Path, data: bytes, *, mode: int = PRIVATE) -> None:
     """Write a file whole in place of one that has the name; raise LocalState when it fails."""
     with _complete(path, data, mode) as temporary:
-        if path.exists() and not path.is_file():  # root could rename over /dev/null
-            raise LocalState(f"{path} is not a file that can be replaced")
-        temporary.replace(path)
+        _take_over(temporary, path)
+
+
+def _take_over(temporary: Path, path: Path) -> None:
+    if path.exists() and not path.is_file():  # root could rename over /dev/null
+        raise LocalState(f"{path} is not a file that can be replaced")
+    temporary.replace(path)
 
 
 def append_line(path: Path, line: bytes) -> None:
@@ -87,18 +97,45 @@ def append_line(path: Path, line: bytes) -> None:
 
 
 @contextlib.contextmanager
+def writing(path: Path, *, overwrite: bool, mode: int = PRIVATE) -> Iterator[BinaryIO]:
+    """Yield a file to write to that becomes `path` when the block ends well, else nothing.
+
+    Raises AlreadyExists unless it may `overwrite`, LocalState when it fails.
+    """
+    with _temporary(path, mode) as (file, temporary):
+        yield file
+        _finish(file)
+        if overwrite:
+            _take_over(temporary, path)
+        else:
+            _take_free(temporary, path)
+
+
+@contextlib.contextmanager
 def _complete(path: Path, data: bytes, mode: int) -> Iterator[Path]:
     """Yield a finished, durable temporary file beside `path`; remove it if it is left over."""
+    with _temporary(path, mode) as (file, temporary):
+        file.write(data)
+        _finish(file)
+        yield temporary
+
+
+def _finish(file: BinaryIO) -> None:
+    file.flush()
+    os.fsync(file.fileno())
+    file.close()
+
+
+@contextlib.contextmanager
+def _temporary(path: Path, mode: int) -> Iterator[tuple[BinaryIO, Path]]:
+    """Yield a new file beside `path` and its name; remove it if it is left over."""
     if not path.name:
         raise LocalState(f"{path} is not the name of a file")
     temporary = path.with_name(f".{path.name[:40]}.{secrets.token_hex(6)}")
     try:
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
         with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        yield temporary
+            yield file, temporary
         sync_directory(path.parent)
     except OSError as error:
         raise LocalState(f"{path} cannot be written: {reason(error)}") from None

@@ -22,7 +22,7 @@ LAYERS = (
     {"est", "ra"},
     {"est.server", "front", "ca_folder"},
     {"publishing"},
-    {"endpoint", "serve", "survey", "demo", "rollover"},
+    {"endpoint", "serve", "survey", "demo", "rollover", "report"},
     {"doctor"},
     {"_cli"},
     {"__main__"},
@@ -44,6 +44,7 @@ ONLY_IN = {
         "ra",
         "serve",
         "rollover",
+        "report",
         "doctor",
         "_cli",
     },  # beyond `store` as a type of connections handed on

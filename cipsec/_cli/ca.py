@@ -7,6 +7,7 @@ from cipsec._cli.ca_issue import issue
 from cipsec._cli.ca_log import app as log
 from cipsec._cli.ca_provision import credentials, provision
 from cipsec._cli.ca_record import listing
+from cipsec._cli.ca_report import report
 from cipsec._cli.ca_requests import approve, pending, reject
 from cipsec._cli.ca_revoke import revoke
 from cipsec._cli.ca_rollover import rollover
@@ -31,5 +32,6 @@ command(app, "credentials")(credentials)
 command(app, "list")(listing)
 command(app, "revoke")(revoke)
 command(app, "crl")(crl)
+command(app, "report")(report)
 app.add_typer(log)
 command(app, "rollover")(rollover)

@@ -17,6 +17,9 @@ CMC_RA = ObjectIdentifier("1.3.6.1.5.5.7.3.28")  # id-kp-cmcRA, RFC 6402 section
 ENDPOINT = "endpoint"
 SERVER = "server"
 PROVISIONING = "provisioning"
+REPORT = "report"
+
+_DOCUMENT_SIGNING = ObjectIdentifier("1.3.6.1.5.5.7.3.36")  # RFC 9336
 
 
 def kept(sans: Sequence[x509.GeneralName]) -> tuple[x509.GeneralName, ...]:
@@ -76,3 +79,12 @@ def est_server(backdate: timedelta, crl_url: str | None = None) -> Profile:
 def provisioning(validity: timedelta, backdate: timedelta) -> Profile:
     """Return the profile of a provisioning certificate: a client, and nothing else."""
     return Profile(PROVISIONING, (ExtendedKeyUsageOID.CLIENT_AUTH,), validity, backdate)
+
+
+def report(validity: timedelta) -> Profile:
+    """Return the profile of what signs a report, and is neither client nor server to any device.
+
+    emailProtection beside documentSigning: `openssl cms -verify` asks for it unless told otherwise.
+    """
+    usages = (_DOCUMENT_SIGNING, ExtendedKeyUsageOID.EMAIL_PROTECTION)
+    return Profile(REPORT, usages, validity)

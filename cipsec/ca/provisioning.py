@@ -28,16 +28,16 @@ def issuer(ca: Authority, key: keys.PrivateKey, *, now: datetime) -> x509.Certif
     ca.require_valid(now)
     own = ca.certificate
     validity = own.not_valid_after_utc - now.replace(microsecond=0)
-    return self_signed(_issuer_name(own.subject), key, now=now, validity=validity)
+    return self_signed(marked(own.subject, _MARK), key, now=now, validity=validity)
 
 
-def _issuer_name(ca: x509.Name) -> x509.Name:
-    """Return the CA's name with its common name marked: `CN=Line 4 provisioning`."""
+def marked(ca: x509.Name, mark: str) -> x509.Name:
+    """Return the CA's name with its common name marked, as in `CN=Line 4 provisioning`."""
     common = ca.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
     title = str(common[-1].value) if common else ""
-    marked = f"{title[: _LONGEST_NAME - len(_MARK) - 1]} {_MARK}".lstrip()
+    name = f"{title[: _LONGEST_NAME - len(mark) - 1]} {mark}".lstrip()
     others = [rdn for rdn in ca.rdns if not any(a in common for a in rdn)]
-    return x509.Name([*others, *subject(marked).rdns])
+    return x509.Name([*others, *subject(name).rdns])
 
 
 def subject(name: str) -> x509.Name:

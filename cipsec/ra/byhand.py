@@ -28,6 +28,13 @@ from cipsec.store.certificates import CertificateRow
 from cipsec.store.codes import Code
 from cipsec.times import show_time
 
+_SIGNED_BY = "signed by "
+
+
+def signer(reason: str) -> str:
+    """Return who signed by hand, from the reason that the record keeps."""
+    return reason.removeprefix(_SIGNED_BY).partition(": ")[0]
+
 
 @dataclass(frozen=True, slots=True)
 class Order:
@@ -64,7 +71,7 @@ class Order:
         evidence = gather(
             enrollment, user=None, rules=self.config.identity, sources=self.sources, now=self.now
         )
-        reason = f"signed by {self.by}" + (f": {self.note}" if self.note else "")
+        reason = f"{_SIGNED_BY}{self.by}" + (f": {self.note}" if self.note else "")
         decision = Decision(Outcome.GRANT, BY_HAND, reason, ())
         identifier = hashlib.sha256(f"{BY_HAND}:{self.by}\n{evidence.id}".encode()).hexdigest()
         asked = known(evidence, evidence.identity, None)

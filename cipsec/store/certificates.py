@@ -134,6 +134,24 @@ def listed(db: sqlite3.Connection, *, device: str | None = None) -> Iterator[Cer
     return map(_row, rows)
 
 
+def in_force(db: sqlite3.Connection, *, at: int) -> Iterator[CertificateRow]:
+    """Yield the certificates of endpoints and of the server that have not ended, oldest first."""
+    rows = db.execute(
+        f"{_SELECT} WHERE revoked_at IS NULL AND not_after >= ? AND kind IN ('endpoint', 'server')"
+        " ORDER BY serial",
+        (at,),
+    )
+    return map(_row, rows)
+
+
+def revoked(db: sqlite3.Connection, *, at: int) -> Iterator[CertificateRow]:
+    """Yield the certificates that were revoked and have not ended, oldest first."""
+    rows = db.execute(
+        f"{_SELECT} WHERE revoked_at IS NOT NULL AND not_after >= ? ORDER BY serial", (at,)
+    )
+    return map(_row, rows)
+
+
 def count(db: sqlite3.Connection) -> int:
     """Return how many certificates were issued."""
     return int(db.execute("SELECT count(*) FROM certificates").fetchone()[0])

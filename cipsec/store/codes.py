@@ -49,5 +49,6 @@ class Code(StrEnum):
 
     # The record itself.
     LOG_CHAINED = "log-chained"
+    REPORT_SIGNED = "report-signed"
 
     TEST = "test"  # of `notify test`, which no log holds

@@ -117,6 +117,21 @@ class Database:
                 connection.execute("ROLLBACK")
             raise
 
+    @contextlib.contextmanager
+    def snapshot(self) -> Iterator[sqlite3.Connection]:
+        """Yield the connection with the store as it is now, whatever is written meanwhile.
+
+        Not for long: the journal grows for as long as somebody looks at what was. Raises
+        StoreFailed.
+        """
+        connection = self.connection()
+        with _translated():
+            connection.execute("BEGIN")
+            try:
+                yield connection
+            finally:
+                connection.execute("ROLLBACK")
+
     def close(self) -> None:
         """Close every thread's connection; the object is of no use afterwards."""
         with self._lock:

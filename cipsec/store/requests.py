@@ -218,6 +218,17 @@ def disagree(db: sqlite3.Connection, request: str) -> None:
     db.execute("DELETE FROM approvals WHERE request = ?", (request,))
 
 
+def decided(db: sqlite3.Connection, request: str, serial: str) -> str | None:
+    """Return who approved the request for which the certificate `serial` was granted, if anybody.
+
+    A certificate carries the id of its request as its `enrollment`.
+    """
+    row = db.execute(
+        "SELECT decided_by FROM requests WHERE id = ? AND serial = ?", (request, serial)
+    ).fetchone()
+    return row[0] if row else None
+
+
 def grant(db: sqlite3.Connection, request: str, serial: str) -> None:
     """Record that the certificate `serial` was issued for the request."""
     db.execute("UPDATE requests SET state = 'granted', serial = ? WHERE id = ?", (serial, request))

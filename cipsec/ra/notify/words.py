@@ -44,6 +44,7 @@ _SAID: dict[str, str] = {
     Code.VENDOR_ADDED: "a vendor was added",
     Code.VENDOR_REMOVED: "a vendor was removed",
     Code.LOG_CHAINED: "the log of an earlier version was chained",
+    Code.REPORT_SIGNED: "a report was signed",
 }
 _ORDER = {event: number for number, event in enumerate(_SAID)}
 _HEAD = "Keep this, the head of the log; cipsec ca log verify compares it:"
