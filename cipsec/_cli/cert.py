@@ -3,39 +3,55 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from cipsec._cli.cert_verify import verify
-from cipsec._cli.options import command, group
+from cipsec._cli.options import PassphraseFile, command, group
 from cipsec._cli.talk import Talk
 from cipsec.errors import UsageError
-
-if TYPE_CHECKING:
-    from cryptography import x509
 
 app = group("cert", "Show and verify certificates.")
 
 _HOST_PORT = re.compile(r"(?:\[([0-9A-Fa-f:.%\w]+)\]|([^\s/:\[\]]+)):([0-9]{1,5})")
-_PROBE_TIMEOUT = 10.0  # seconds
 
 Given = Annotated[
     str, typer.Argument(metavar="FILE|-|HOST:PORT", help="A file, - for stdin, or a TLS server.")
+]
+Trust = Annotated[
+    str | None,
+    typer.Option("--trust", metavar="FILE", help="Of a server, whether it leads to these CAs."),
 ]
 Chain = Annotated[bool, typer.Option("--chain", help="Of a server, show the whole chain it sends.")]
 
 
 @command(app, "show")
-def show(talk: Talk, given: Given, *, chain: Chain = False) -> None:
-    """Show what certificates say; nothing is verified."""
+def show(
+    talk: Talk,
+    given: Given,
+    *,
+    chain: Chain = False,
+    trust: Trust = None,
+    passphrase_file: PassphraseFile = None,
+) -> int | None:
+    """Show what certificates and revocation lists say; of a server also what is wrong.
+
+    Nothing is trusted and no credential is sent. With --trust the server is judged: exit 10 where
+    something fails.
+    """
     server = _server(given)
     if server:
-        _show_presented(talk, *server, chain=chain)
-    else:
-        _show_file(talk, given)
+        from cipsec._cli.cert_server import show_server
+
+        return show_server(talk, *server, chain=chain, trust=trust)
+    if trust:
+        raise UsageError(
+            "--trust is for servers", hint=f"cipsec cert verify {given} --trust {trust}"
+        )
+    _show_file(talk, given, passphrase_file)
+    return None
 
 
 def _server(given: str) -> tuple[str, int] | None:
@@ -67,49 +83,19 @@ def _exists(name: str) -> bool:
         return False
 
 
-def _show_presented(talk: Talk, host: str, port: int, *, chain: bool) -> None:
-    from cipsec.tls.probe import presented
-
-    found = presented(host, port, timeout=_PROBE_TIMEOUT)
-    more = len(found.chain) - 1
-    shown = found.chain if chain else found.chain[:1]
-    if more and not chain:
-        talk.say(
-            f"cipsec: {more} more in the chain; add --chain to see {'it' if more == 1 else 'them'}"
-        )
-    extra = {"presented": len(found.chain), "tls_version": found.version}
-    _print(talk, shown, extra)
-
-
-def _show_file(talk: Talk, given: str) -> None:
-    from cipsec._cli.given import read
-    from cipsec.pki.load import contents
-
-    data, source = read(talk, given)
-    found = contents(data, source)
-    shown = found.required_certificates()
-    others = len(found.others) + len(found.requests)
-    if others:
-        kinds = [*found.others, *["certificate signing request"] * bool(found.requests)]
-        talk.say(f"cipsec: {source} holds other things as well: {', '.join(dict.fromkeys(kinds))}")
-    _print(talk, shown, {})
-
-
-def _print(talk: Talk, certificates: Sequence[x509.Certificate], extra: dict[str, object]) -> None:
-    from cipsec._cli import lines
-    from cipsec.pki.describe import certificate
+def _show_file(talk: Talk, given: str, passphrase_file: str | None) -> None:
+    from cipsec._cli.cert_shown import document, show
+    from cipsec._cli.given import look, say_left
     from cipsec.times import now
 
-    moment = now()
-    records = [certificate(one, moment) for one in certificates]
+    found = look(talk, given, passphrase_file)
+    if not found.crls:
+        found.required_certificates()
+    left = say_left(talk, found, "certificate", "CRL")
     if talk.json:
-        talk.document({"certificates": records, **extra})
-        return
-    for number, record in enumerate(records, start=1):
-        counted = {"certificate": f"{number} of {len(records)}"} if len(records) > 1 else {}
-        if number > 1:
-            talk.line("")
-        talk.fields("certificate", {**counted, **lines.of(record)})
+        talk.document({**document(found.certificates, found.crls, now()), "others": left})
+    else:
+        show(talk, found.certificates, found.crls, now())
 
 
 command(app, "verify")(verify)

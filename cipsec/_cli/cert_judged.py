@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cipsec._cli.given import read
+from cipsec._cli.given import look, say_left
 from cipsec._cli.talk import Talk
 from cipsec.errors import CipsecError, LocalState, Malformed
 from cipsec.pki import verify
 from cipsec.pki.lint import Finding
-from cipsec.pki.load import contents
+from cipsec.pki.load import Contents
 
 if TYPE_CHECKING:
     from cryptography import x509
@@ -22,23 +23,30 @@ _COLUMNS = ["check", "verdict", "detail", "hint"]
 _SUFFIXES = {".pem", ".crt", ".cer", ".der", ".p7b", ".p7c"}
 
 
-def judge(
-    talk: Talk,
-    given: Sequence[str],
-    expected: verify.Expected,
-    at: datetime,
-    profile: str | None,
-) -> bool:
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """What is looked at: files and folders as they were named, against which profile.
+
+    `passphrase_file` opens what is PKCS#12 among them.
+    """
+
+    given: Sequence[str]
+    profile: str | None = None
+    passphrase_file: str | None = None
+
+
+def judge(talk: Talk, looked: Looked, expected: verify.Expected, at: datetime) -> bool:
     """Show what is found on each file or folder; tell whether anything fails.
 
     One file that cannot be read is an error; of several, a finding, and the others are judged.
     """
+    given = list(looked.given)
     sources = [source for one in given for source in _sources(talk, one)]
-    several = len(given) > 1 or sources != list(given)
+    several = len(given) > 1 or sources != given
     rows = [
         {"file": _shown(talk, source), **_row(finding)}
         for source in sources
-        for finding in _findings(talk, source, expected, at, profile, several=several)
+        for finding in _findings(talk, source, looked, expected, at, several=several)
     ]
     talk.table("findings", ["file"] * several + _COLUMNS, rows)
     verdicts = [row["verdict"] for row in rows]
@@ -86,27 +94,32 @@ def _sources(talk: Talk, given: str) -> list[str]:
 def _findings(
     talk: Talk,
     source: str,
+    looked: Looked,
     expected: verify.Expected,
     at: datetime,
-    profile: str | None,
     *,
     several: bool,
 ) -> Iterator[Finding]:
     try:
-        data, name = read(talk, source)
-        held = contents(data, name)
-        if several and not held.certificates and held.others:
-            kinds = ", ".join(dict.fromkeys(held.others))
+        held = look(talk, source, looked.passphrase_file)
+        if several and not held.certificates:
+            kinds = ", ".join(held.kinds())
             yield Finding("file", "warn", f"there is no certificate in it, only: {kinds}")
             return
         certificates = held.required_certificates()
-        if len(certificates) > 1:
-            talk.say(f"cipsec: of {name} the first certificate is judged, the others help its path")
-        yield from _judged(certificates, expected, at, profile)
+        _say_of_several(talk, held, certificates)
+        yield from _judged(certificates, expected, at, looked.profile)
     except (LocalState, Malformed) as error:
         if not several:
             raise
         yield _not_read(error)
+
+
+def _say_of_several(talk: Talk, held: Contents, certificates: Sequence[x509.Certificate]) -> None:
+    if len(certificates) > 1:
+        told = f"of {held.source} the first certificate is judged, the others help its path"
+        talk.say(f"cipsec: {told}")
+    say_left(talk, held, "certificate")
 
 
 def _not_read(error: CipsecError) -> Finding:

@@ -73,7 +73,7 @@ def verify(
     Of several certificates in one file the first is judged, the others help to build its path.
     """
     from cipsec import times
-    from cipsec._cli.cert_judged import judge
+    from cipsec._cli.cert_judged import Looked, judge
     from cipsec.pki import names, verify
 
     _check_usage(given, trust, intermediates, crl)
@@ -90,7 +90,8 @@ def verify(
         purpose=purpose,
     )
     moment = times.parse_time(at) if at else times.now()
-    return exits.NO if judge(talk, given, expected, moment, profile) else None
+    looked = Looked(given, profile, passphrase_file)
+    return exits.NO if judge(talk, looked, expected, moment) else None
 
 
 def _check_usage(

@@ -1,25 +1,121 @@
-"""What the command line names: a file, or `-` for stdin, read whole and bounded."""
+"""What the command line names: a file, or `-` for stdin, read whole and bounded, PKCS#12 opened."""
 
 from __future__ import annotations
 
+import os
+import select
+import shlex
+import stat
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cipsec import files
 from cipsec._cli.talk import Talk
-from cipsec.errors import LocalState
-from cipsec.pki.load import STDIN
+from cipsec.errors import LocalState, Locked, UsageError
+from cipsec.pki.load import STDIN, Contents, contents
 
-_LIMIT = 4 * 1024 * 1024  # a bundle with every public CA of the world is a tenth of it
+if TYPE_CHECKING:
+    from cipsec.pki.pkcs12 import Archive
+
+_LIMIT = 16 * 1024 * 1024  # a list of 100,000 revoked certificates is a third of it
+_PATIENCE = 5.0  # seconds for somebody to write into a pipe
+_OPTION = "--passphrase-file"
 
 
 def read(talk: Talk, name: str) -> tuple[bytes, str]:
     """Return the bytes of the file `name` (`-` is stdin) and what to call them; LocalState."""
     if name != "-":
-        return files.read(Path(name), limit=_LIMIT), name
+        return _read_file(name), name
     if sys.stdin.isatty():
         talk.say("cipsec: reading what you paste; end with Ctrl-D")
     data = sys.stdin.buffer.read(_LIMIT + 1)
     if len(data) > _LIMIT:
         raise LocalState(f"stdin gives more than {_LIMIT} bytes", hint="give one file of PEM")
     return data, STDIN
+
+
+def look(talk: Talk, name: str, passphrase_file: str | None) -> Contents:
+    """Return everything that `name` holds, also behind the passphrase of PKCS#12.
+
+    An empty passphrase is tried first. Raises Malformed, Locked for a wrong passphrase, and
+    UsageError where one is needed and nobody can be asked.
+    """
+    found = contents(*read(talk, name))
+    if not found.archives:
+        return found
+    opened = [_opened(talk, der, name, passphrase_file) for der in found.archives]
+    kinds = [kind for kind in found.others if kind != "PKCS#12"]
+    return Contents(
+        source=found.source,
+        certificates=(*found.certificates, *(c for one in opened for c in one.certificates)),
+        requests=found.requests,
+        crls=found.crls,
+        others=(*kinds, *["private key" for one in opened if one.has_key]),
+    )
+
+
+def _opened(talk: Talk, der: bytes, name: str, passphrase_file: str | None) -> Archive:
+    from cipsec._cli import ask
+    from cipsec.pki import pkcs12
+
+    source = STDIN if name == "-" else name
+    try:
+        return pkcs12.read(der, source, None)
+    except Locked:
+        if (name, passphrase_file) == ("-", "-"):
+            raise UsageError(
+                "the passphrase and the file cannot both come from stdin",
+                hint=f"add {_OPTION} FILE",
+            ) from None
+    prompt = f"Passphrase of {source}"
+    return pkcs12.read(der, source, ask.secret(talk, prompt, file=passphrase_file, option=_OPTION))
+
+
+def say_left(talk: Talk, found: Contents, *shown: str) -> list[str]:
+    """Say what else a file holds than the kinds that are shown; return it."""
+    left = [kind for kind in found.kinds() if kind not in shown]
+    if left:
+        talk.say(f"cipsec: {found.source} holds other things as well: {', '.join(left)}")
+    return left
+
+
+def _read_file(name: str) -> bytes:
+    """Return the bytes of a file; raise LocalState for what would be waited for without end."""
+    path = Path(name)
+    try:
+        mode = path.stat().st_mode
+    except OSError:
+        mode = 0  # the error that reading raises says it
+    if stat.S_ISDIR(mode):
+        raise LocalState(f"{name} is a directory", hint=f"name a file in it: ls {_typed(name)}")
+    if stat.S_ISCHR(mode) or stat.S_ISBLK(mode):
+        raise LocalState(f"{name} is a device, not a file", hint="stdin is read with -")
+    if stat.S_ISFIFO(mode):
+        return _read_pipe(path)
+    return files.read(path, limit=_LIMIT)
+
+
+def _read_pipe(path: Path) -> bytes:
+    """Read a pipe to its end once somebody has it open for writing, as `<(command)` has."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    with os.fdopen(descriptor, "rb") as pipe:
+        try:
+            begun = os.read(descriptor, _LIMIT)
+        except BlockingIOError:
+            begun = b""  # it will write
+        else:
+            if not begun and not select.select([descriptor], [], [], _PATIENCE)[0]:
+                raise LocalState(f"nobody writes into the pipe {path}", hint=_PIPE)
+        os.set_blocking(descriptor, True)
+        data = begun + pipe.read(_LIMIT + 1)
+    if len(data) > _LIMIT:
+        raise LocalState(f"{path} gives more than {_LIMIT} bytes", hint="give one file of PEM")
+    return data
+
+
+_PIPE = "name a file, or give it on stdin with -"
+
+
+def _typed(name: str) -> str:
+    return shlex.quote(name)

@@ -45,6 +45,20 @@ def _line(key: str, value: object, record: Record) -> object:
         case "challenge_password", True:
             return "present (its value is not shown)"
         case _:
+            return _line_of_crl(key, value, record)
+
+
+def _line_of_crl(key: str, value: object, record: Record) -> object:
+    match key, value:
+        case "next_update", str(end):
+            return f"{end} (overdue)" if record["overdue"] else end
+        case "overdue", _:
+            return None  # stands beside the next update
+        case "number" | "revoked", int(number):
+            return str(number)
+        case "delta", True:
+            return "yes: it lists only what changed since another list"
+        case _:
             return value
 
 

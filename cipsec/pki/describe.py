@@ -6,9 +6,8 @@ the JSON contract of `cert show` and `csr show`; making text harmless is left to
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from datetime import datetime
-from typing import TypeVar
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
@@ -19,12 +18,11 @@ from cryptography.x509.oid import AttributeOID, ExtendedKeyUsageOID, SignatureAl
 from cipsec.pki import keys
 from cipsec.pki.device import SUBJECT_DIRECTORY_ATTRIBUTES
 from cipsec.pki.extraction import Source
-from cipsec.pki.faults import UNREADABLE, why
+from cipsec.pki.faults import UNREADABLE, attempt
 from cipsec.pki.identity import Found, Reading, of_parts, sans_among
 from cipsec.pki.names import show_name, show_san, show_serial
 from cipsec.times import show_time
 
-_T = TypeVar("_T")
 _Extensions = Iterable[x509.Extension[x509.ExtensionType]]
 
 CLAIMED = "claimed"  # by whoever made it
@@ -91,10 +89,10 @@ def certificate(parsed: x509.Certificate, now: datetime) -> dict[str, object]:
     It is negative after the end, and None where there is no well-defined end.
     """
     problems: list[str] = []
-    subject = _read(problems, "subject", lambda: parsed.subject)
-    issuer = _read(problems, "issuer", lambda: parsed.issuer)
-    key = _read(problems, "key", parsed.public_key)
-    extensions = _read(problems, "extensions", lambda: parsed.extensions) or ()
+    subject = attempt(problems, "subject", lambda: parsed.subject)
+    issuer = attempt(problems, "issuer", lambda: parsed.issuer)
+    key = attempt(problems, "key", parsed.public_key)
+    extensions = attempt(problems, "extensions", lambda: parsed.extensions) or ()
     reading = of_parts(Source.CERTIFICATE, subject, sans_among(extensions), extensions)
     self_signed = _is_self_signed(parsed)
     end = show_time(parsed.not_valid_after_utc)
@@ -121,10 +119,10 @@ def request(parsed: x509.CertificateSigningRequest) -> dict[str, object]:
     Of a challengePassword only that it is there: outside EST it is a secret.
     """
     problems: list[str] = []
-    subject = _read(problems, "subject", lambda: parsed.subject)
-    key = _read(problems, "key", parsed.public_key)
-    extensions = _read(problems, "extensions", lambda: parsed.extensions) or ()
-    attributes = [a.oid for a in _read(problems, "attributes", lambda: parsed.attributes) or ()]
+    subject = attempt(problems, "subject", lambda: parsed.subject)
+    key = attempt(problems, "key", parsed.public_key)
+    extensions = attempt(problems, "extensions", lambda: parsed.extensions) or ()
+    attributes = [a.oid for a in attempt(problems, "attributes", lambda: parsed.attributes) or ()]
     reading = of_parts(Source.CSR, subject, sans_among(extensions), extensions)
     return {
         "subject": None if subject is None else show_name(subject),
@@ -136,14 +134,6 @@ def request(parsed: x509.CertificateSigningRequest) -> dict[str, object]:
         "attributes": [oid.dotted_string for oid in attributes if oid not in _SHOWN],
         "unreadable": problems,
     }
-
-
-def _read(problems: list[str], what: str, read: Callable[[], _T]) -> _T | None:
-    try:
-        return read()
-    except UNREADABLE as error:
-        problems.append(f"{what}: {why(error)}")
-        return None
 
 
 def _is_self_signed(parsed: x509.Certificate) -> bool:
@@ -219,14 +209,15 @@ def _extensions(extensions: _Extensions) -> dict[str, object]:
             case x509.AuthorityKeyIdentifier(key_identifier=identifier):
                 shown["authority_key_id"] = identifier.hex() if identifier else None
             case value:
-                others.append(_other(extension, value))
+                others.append(other_extension(extension, value))
     critical = [extension_name(e.oid) for e in extensions if e.critical]
     return {**shown, "extensions": others, "critical": critical}
 
 
-def _other(
+def other_extension(
     extension: x509.Extension[x509.ExtensionType], value: x509.ExtensionType
 ) -> dict[str, object]:
+    """Return an extension that is shown as it is, its value in hexadecimal DER."""
     return {
         "oid": extension.oid.dotted_string,
         "name": _EXTENSIONS.get(extension.oid),

@@ -48,7 +48,7 @@ _READ_EXTENSIONS = frozenset(
 class Finding:
     """What one check found; `verdict` is the worst a reader must expect of it.
 
-    `hint` is what to do, where there is something.
+    `hint` is what to do about it, where that can be said in a line.
     """
 
     check: str

@@ -91,7 +91,7 @@ def to_file(order: Order, path: Path, authority: Authority | None, *, overwrite:
             authority,
             by=order.by,
             now=order.now,
-            chain=order.folder.cacerts(),
+            chain=order.folder.cacerts(order.now),
         )
         order.database.write(lambda db: signing.keep(db, signed, by=order.by))
         put = files.replace if overwrite else files.create

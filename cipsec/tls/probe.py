@@ -12,18 +12,29 @@ from dataclasses import dataclass
 from cryptography import x509
 from OpenSSL import SSL
 
-from cipsec import files
-from cipsec.errors import BadAnswer, Unreachable
+from cipsec.errors import BadAnswer
+from cipsec.tls.unanswered import not_connected, reason_of, refused
 
 _RECORD = 16 * 1024
+_BEGINNING = 8  # octets of an answer, to tell what it is
+_TLS_1_0 = 0x0301
+_LEGACY_SERVER_CONNECT = 0x4  # SSL_OP_…: servers from before RFC 5746
+_ASKED = b"certificate request"  # part of the name of a state of OpenSSL's
 
 
 @dataclass(frozen=True, slots=True)
 class Presented:
-    """What a server showed in the handshake, leaf first, and the TLS version it chose."""
+    """What a server showed in the handshake, leaf first, and what it chose.
+
+    `asks` tells that it asked for a client certificate. `ended` says how it broke off after it had
+    shown its own, which those do that insist on one; under TLS 1.3 they say so only later.
+    """
 
     chain: tuple[x509.Certificate, ...]
     version: str
+    cipher: str | None
+    asks: bool
+    ended: str | None
 
 
 def presented(host: str, port: int, *, timeout: float) -> Presented:
@@ -35,26 +46,56 @@ def presented(host: str, port: int, *, timeout: float) -> Presented:
     """
     deadline = time.monotonic() + timeout
     where = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    asked: list[bool] = []
     with _connected(host, port, where, deadline) as link:
-        connection = SSL.Connection(_context(), None)
+        connection = SSL.Connection(_context(asked), None)
         if name := _server_name(host):
             connection.set_tlsext_host_name(name)
         connection.set_connect_state()
-        failure = _shake(connection, link, deadline)
+        heard = bytearray()
+        failure = _shake(connection, link, deadline, heard)
         # A server that insists on a client certificate fails, and has shown its own by then.
         if chain := _chain(connection, where):
-            return Presented(chain, connection.get_protocol_version_name())
+            return Presented(
+                chain,
+                connection.get_protocol_version_name(),
+                connection.get_cipher_name(),
+                bool(asked),
+                _ended(failure),
+            )
     if failure:
-        raise _failure(where, failure)
+        raise refused(where, port, failure, bytes(heard))
     raise BadAnswer(f"{where} presents no certificate")
 
 
-def _context() -> SSL.Context:
-    """Return a context that takes whatever old or weak server there is, in order to show it."""
+def _context(asked: list[bool]) -> SSL.Context:
+    """Return a context that takes whatever old or weak server there is, in order to show it.
+
+    Even without encryption, as devices with the Integrity profile of CIP Security may have it:
+    nothing is sent. Suites without a certificate are left out.
+    """
     context = SSL.Context(SSL.TLS_CLIENT_METHOD)
     context.set_verify(SSL.VERIFY_NONE)
-    context.set_cipher_list(b"DEFAULT:@SECLEVEL=0")
+    context.set_min_proto_version(_TLS_1_0)
+    context.set_options(_LEGACY_SERVER_CONNECT)
+    context.set_cipher_list(b"ALL:eNULL:!aNULL:@SECLEVEL=0")
+
+    def note(connection: SSL.Connection, _where: int, _code: int) -> None:
+        if _ASKED in connection.get_state_string():
+            asked.append(True)
+
+    context.set_info_callback(note)
     return context
+
+
+def _ended(failure: SSL.Error | OSError | None) -> str | None:
+    match failure:
+        case None:
+            return None
+        case SSL.Error():
+            return reason_of(failure)
+        case _:
+            return "it closed the connection"
 
 
 @contextlib.contextmanager
@@ -62,7 +103,7 @@ def _connected(host: str, port: int, where: str, deadline: float) -> Iterator[so
     try:
         link = _first_that_answers(host, port, deadline)
     except (OSError, UnicodeError, OverflowError) as error:
-        raise _failure(where, error) from None
+        raise not_connected(where, error) from None
     with link:
         yield link
 
@@ -87,9 +128,12 @@ def _first_that_answers(host: str, port: int, deadline: float) -> socket.socket:
 
 
 def _shake(
-    connection: SSL.Connection, link: socket.socket, deadline: float
+    connection: SSL.Connection, link: socket.socket, deadline: float, heard: bytearray
 ) -> SSL.Error | OSError | None:
-    """Hand bytes to and fro until the handshake and the farewell are done; return what failed."""
+    """Hand bytes to and fro until the handshake and the farewell are done; return what failed.
+
+    How the answer begins is left in `heard`.
+    """
     try:
         while not _step(connection):
             _flush(connection, link, deadline)
@@ -97,6 +141,7 @@ def _shake(
             data = link.recv(_RECORD)
             if not data:
                 return ConnectionResetError("it closed the connection")
+            heard += data[: max(0, _BEGINNING - len(heard))]
             connection.bio_write(data)
         connection.shutdown()
         _flush(connection, link, deadline)
@@ -142,15 +187,3 @@ def _server_name(host: str) -> bytes | None:
     except ValueError:
         return host.rstrip(".").encode("idna")
     return None
-
-
-def _failure(where: str, error: Exception) -> Unreachable:
-    match error:
-        case SSL.Error():
-            return BadAnswer(f"{where} answers, and not in TLS this program speaks")
-        case TimeoutError():
-            return Unreachable(f"{where} does not answer in time")
-        case OSError():
-            return Unreachable(f"{where} cannot be reached: {files.reason(error)}")
-        case _:
-            return Unreachable(f"{where} cannot be reached: that is not a host and port")

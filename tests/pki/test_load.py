@@ -29,6 +29,12 @@ REQUEST = der.request()
 KEY = keys.generate(keys.KeyType.EC_P256)
 DER = CERTIFICATE.public_bytes(Encoding.DER)
 PEM = CERTIFICATE.public_bytes(Encoding.PEM)
+_NOW = datetime.now(UTC)
+CRL = (
+    x509.CertificateRevocationListBuilder(CERTIFICATE.subject, _NOW, _NOW + timedelta(1))
+    .add_extension(x509.CRLNumber(7), critical=False)
+    .sign(KEY, keys.signing_hash(KEY))
+)
 BOTH = pkcs7.serialize_certificates([CERTIFICATE, OTHER], Encoding.DER)
 
 
@@ -93,8 +99,8 @@ def test_two_requests_are_one_too_many() -> None:
 @pytest.mark.parametrize(
     ("data", "message", "hint"),
     [
-        (b"", "x.pem is empty", None),
-        (b" \n", "x.pem is empty", None),
+        (b"", "x.pem is empty", "ls -l x.pem"),
+        (b" \n", "x.pem is empty", "ls -l x.pem"),
         (b"\xff\xfe" + PEM.decode().encode("utf-16-le"), "x.pem is UTF-16 text", "iconv"),
         (PEM.decode().encode("utf-16-be"), "x.pem is UTF-16 text", "iconv"),
         (b"<!DOCTYPE html><title>Log in</title>", "x.pem is HTML or XML", "head x.pem"),
@@ -117,7 +123,26 @@ def test_two_requests_are_one_too_many() -> None:
             None,
         ),
         (der.pem("CERTIFICATE", der.certificate(version=6)), "not a valid X509 version", None),
-        (PEM.replace(b"M", b"*"), "in x.pem is damaged: this is not base64", None),
+        (PEM.replace(b"M", b"*"), "in x.pem is damaged: this is not base64", "copy it again"),
+        (
+            der.pem("CERTIFICATE REQUEST", DER),
+            "is not what its label says: it is a certificate",
+            "write CERTIFICATE into its lines BEGIN and END",
+        ),
+        (
+            der.pem("CERTIFICATE", REQUEST),
+            "is not what its label says: it is a certificate signing request",
+            "write CERTIFICATE REQUEST into",
+        ),
+        (
+            der.pem("CERTIFICATE", CRL.public_bytes(Encoding.DER)),
+            "is not what its label says: it is a CRL",
+            "write X509 CRL into",
+        ),
+        (der.pem("OPENSSH PRIVATE KEY", b"0"), "only: private key of SSH", "keep it private"),
+        (b"ssh-ed25519 AAAAC3Nz engineer@pc\n", "is a public key of SSH", "ssh-keygen -l -f x.pem"),
+        (b"\xfe\xed\xfe\xed\0\0\0\2", "x.pem is a Java keystore", "keytool -importkeystore"),
+        (b"PK\x03\x04\x14\0", "x.pem is a ZIP archive", "file x.pem"),
         (PEM * 1001, "x.pem holds more than 1000 objects", "file x.pem"),
         (DER * 1001, "x.pem holds more than 1000 objects", "file x.pem"),
     ],
@@ -152,13 +177,14 @@ def test_pkcs12_is_recognised() -> None:
     assert caught.value.hint == "openssl pkcs12 -in x.pfx -nokeys -out FILE"
 
 
-def test_a_crl_is_recognised() -> None:
-    """It looks much like a certificate."""
-    now = datetime.now(UTC)
-    builder = x509.CertificateRevocationListBuilder(CERTIFICATE.subject, now, now + timedelta(1))
-    data = builder.sign(KEY, keys.signing_hash(KEY)).public_bytes(Encoding.DER)
-    with pytest.raises(Malformed, match="only: CRL"):
+@pytest.mark.parametrize("form", [Encoding.DER, Encoding.PEM])
+def test_a_crl_is_recognised(form: Encoding) -> None:
+    """It looks much like a certificate, and is read as what it is."""
+    data = CRL.public_bytes(form)
+    assert load.contents(data, "x.crl").crls == (CRL,)
+    with pytest.raises(Malformed, match="only: CRL") as caught:
         load.certificates(data, "x.crl")
+    assert caught.value.hint == "cipsec cert show x.crl"
 
 
 def test_hints_can_be_typed() -> None:
@@ -191,6 +217,36 @@ def test_openssl_forms_are_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:PKCS#7 certificates could not be parsed as DER:UserWarning")
+@pytest.mark.programs
+def test_lists_in_pkcs7_are_read(tmp_path: Path) -> None:
+    """As devices keep them, alone and beside certificates; in BER too, as a stream is signed."""
+    programs.need("openssl")
+    crl, pem, key = tmp_path / "crl", tmp_path / "pem", tmp_path / "key"
+    crl.write_bytes(CRL.public_bytes(Encoding.PEM))
+    pem.write_bytes(PEM)
+    alone = ("openssl", "crl2pkcs7", "-in", crl, "-outform", "DER")
+    for command, number in ((alone, 0), ((*alone, "-certfile", pem), 1)):
+        found = load.contents(programs.run(*command).stdout, "x.p7b")
+        assert (found.crls, len(found.certificates), found.others) == ((CRL,), number, ())
+    key.write_bytes(keys.to_pem(der.KEY))
+    sign = ("openssl", "cms", "-sign", "-signer", pem, "-inkey", key, "-nodetach", "-binary")
+    made = programs.run(*sign, "-in", pem, "-outform", "DER", "-stream", "-indef").stdout
+    assert made[:2] == b"\x30\x80"
+    assert load.certificates(made, "x.p7m") == [CERTIFICATE]
+
+
+@pytest.mark.programs
+def test_encrypted_pkcs7_is_named(tmp_path: Path) -> None:
+    """There may be a certificate in it; nobody can tell."""
+    programs.need("openssl")
+    recipient = tmp_path / "pem"
+    recipient.write_bytes(PEM)
+    seal = ("openssl", "cms", "-encrypt", "-in", recipient, "-outform", "DER", recipient)
+    with pytest.raises(Malformed, match="only: PKCS#7 that is encrypted"):
+        load.certificates(programs.run(*seal).stdout, "x.p7m")
+
+
+@pytest.mark.filterwarnings("ignore:PKCS#7 certificates could not be parsed as DER:UserWarning")
 def test_pkcs7_in_ber_is_read() -> None:
     """BouncyCastle writes indefinite lengths."""
     content = BOTH[4:]
@@ -198,7 +254,10 @@ def test_pkcs7_in_ber_is_read() -> None:
     assert len(load.certificates(b"\x30\x80" + content + b"\0\0", "x.p7b")) == 2
 
 
-_FORMS = (PEM, DER, BOTH, der.pem("PKCS7", BOTH), REQUEST, keys.to_pem(KEY))
+_FORMS = (
+    *(PEM, DER, BOTH, der.pem("PKCS7", BOTH), REQUEST, keys.to_pem(KEY)),
+    CRL.public_bytes(Encoding.DER),
+)
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")

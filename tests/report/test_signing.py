@@ -44,7 +44,7 @@ def sign(folder: CaFolder, content: bytes = CONTENT) -> signing.Signed:
         folder.authority(None),
         by="anna",
         now=times.now(),
-        chain=folder.cacerts(),
+        chain=folder.cacerts(times.now()),
     )
 
 

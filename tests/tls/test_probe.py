@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 
 from cipsec.errors import BadAnswer, Unreachable
 from cipsec.tls.probe import presented
+from cipsec.tls.unanswered import refused
 
 NOW = datetime.datetime.now(datetime.UTC)
 DAY = datetime.timedelta(days=1)
@@ -100,7 +101,11 @@ def test_presented(
     with serving(shaking(context)) as port:
         seen = presented("127.0.0.1", port, timeout=10)
     assert [c.subject for c in seen.chain] == [name("leaf"), name("issuer")]
-    assert seen.version == shown
+    assert (seen.version, seen.asks) == (shown, demands != ssl.CERT_NONE)
+    assert seen.cipher
+    # Under TLS 1.3 the refusal comes when the handshake is over for us.
+    refuses = demands == ssl.CERT_REQUIRED and version == ssl.TLSVersion.TLSv1_2
+    assert (seen.ended is not None) is refuses
 
 
 @pytest.mark.parametrize(("host", "sent"), [("localhost", "localhost"), ("127.0.0.1", None)])
@@ -149,13 +154,39 @@ def test_what_is_not_tls(said: bytes) -> None:
         presented("127.0.0.1", port, timeout=10)
 
 
-def test_plain_http() -> None:
-    """A port that speaks something else has answered, and the message says so."""
-    with (
-        serving(lambda c: c.sendall(b"HTTP/1.0 400 Bad Request\r\n\r\n")) as port,
-        pytest.raises(BadAnswer, match="not in TLS"),
-    ):
+ALERT = b"\x15\x03\x03\x00\x02\x02"  # fatal
+
+
+@pytest.mark.parametrize(
+    ("said", "message"),
+    [
+        (b"HTTP/1.0 400 Bad Request\r\n\r\n", "answers in plain HTTP, not in TLS"),
+        (b"SSH-2.0-OpenSSH_9.2\r\n", "answers, and not in TLS"),
+        (b"\x16\x03\x01", "closes the connection and shows no certificate"),
+        (b"", "closes the connection and shows no certificate"),
+        (ALERT + b"\x28", "ends the TLS handshake: it found nothing in common"),
+        (ALERT + b"\x46", "speaks only versions of TLS that are no longer spoken"),
+        (ALERT + b"\x50", "ends the TLS handshake: internal error"),
+    ],
+)
+def test_what_answers_otherwise_is_told_in_words(said: bytes, message: str) -> None:
+    """A port that speaks something else has answered, and the message says what."""
+
+    def answer(connection: socket.socket) -> None:
+        connection.sendall(said)
+        connection.shutdown(socket.SHUT_WR)
+        silence(connection)
+
+    with serving(answer) as port, pytest.raises(BadAnswer, match=message):
         presented("127.0.0.1", port, timeout=10)
+
+
+def test_ports_without_tls_have_a_neighbour() -> None:
+    """EtherNet/IP is unprotected on 44818; the hint can be typed."""
+    for port, wanted in ((44818, "cipsec cert show 10.0.0.1:2221"), (8443, None)):
+        hint = refused(f"10.0.0.1:{port}", port, ConnectionResetError(), b"").hint
+        assert (hint or "").endswith(wanted or "")
+        assert (hint is None) is (wanted is None)
 
 
 @pytest.mark.parametrize(

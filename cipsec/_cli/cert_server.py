@@ -1,0 +1,59 @@
+"""`cipsec cert show HOST:PORT`: what a server presents, and what is wrong with it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+from cipsec._cli import cert_shown, exits
+from cipsec._cli.talk import Talk
+
+_TIMEOUT = 10.0  # seconds, to connect and to shake hands
+
+
+def show_server(talk: Talk, host: str, port: int, *, chain: bool, trust: str | None) -> int | None:
+    """Show the server's certificate, with `chain` all it sends; exit 10 if --trust was in vain."""
+    from cipsec._cli.given import look
+    from cipsec.times import now
+    from cipsec.tls import judged
+    from cipsec.tls.probe import presented
+
+    anchors = look(talk, trust, None).required_certificates() if trust else None
+    found = presented(host, port, timeout=_TIMEOUT)
+    moment = now()
+    findings = judged.findings(found.chain, host, found.version, anchors, moment)
+    shown = found.chain if chain else found.chain[:1]
+    if more := len(found.chain) - len(shown):
+        these = "it" if more == 1 else "them"
+        talk.say(f"cipsec: {more} more in the chain; add --chain to see {these}")
+    if found.asks:
+        talk.say("cipsec: it asks for a client certificate; none was sent")
+    if found.ended:
+        talk.say(f"cipsec: then it ended the handshake: {found.ended}")
+    rows: list[dict[str, object]] = [asdict(finding) for finding in findings]
+    if talk.json:
+        talk.document(
+            {
+                **cert_shown.document(shown, (), moment),
+                "presented": len(found.chain),
+                "tls_version": found.version,
+                "cipher": found.cipher,
+                "client_certificate_asked": found.asks,
+                "handshake_ended": found.ended,
+                "findings": rows,
+            }
+        )
+    else:
+        cert_shown.show(talk, shown, (), moment)
+        _print(talk, rows)
+    failed = trust and any(row["verdict"] == "fail" for row in rows)
+    return exits.NO if failed else None
+
+
+def _print(talk: Talk, rows: list[dict[str, object]]) -> None:
+    """Print what is wrong, and whether the trusted CAs are reached."""
+    told = [row for row in rows if row["verdict"] != "ok" or row["check"] == "path"]
+    if not told:
+        talk.say("cipsec: nothing is wrong with it; whether to trust it tells --trust FILE")
+        return
+    talk.line("")
+    talk.table("findings", ("check", "verdict", "detail", "hint"), told)

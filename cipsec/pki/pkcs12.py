@@ -1,0 +1,87 @@
+"""PKCS#12 (RFC 7292): the certificates in it, behind a passphrase; its key is never handed out.
+
+Asking for the passphrase is left to the caller.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from cryptography import x509
+
+from cipsec.errors import Locked, Malformed
+from cipsec.pki import ber
+from cipsec.pki.faults import UNREADABLE
+from cipsec.pki.mistaken import typed
+
+_VERSION = b"\x02\x01\x03\x30"  # version 3, then authSafe
+_MAX_ROUNDS = 10_000_000  # a second or two; programs write 2,000 to 1,000,000
+_MAX_DEPTH = 32
+_MAX_PASSPHRASE = 1023  # bytes, as OpenSSL has it
+
+
+@dataclass(frozen=True, slots=True)
+class Archive:
+    """The certificates, that of the key first, and whether there is a key."""
+
+    certificates: tuple[x509.Certificate, ...]
+    has_key: bool
+
+
+def is_archive(der: bytes) -> bool:
+    """Tell PKCS#12 by how it begins."""
+    content = 2 + (der[1] & 0x7F if der[1:2] > b"\x80" else 0)
+    return der[content : content + 4] == _VERSION
+
+
+def read(der: bytes, source: str, passphrase: str | None) -> Archive:
+    """Open PKCS#12; None tries without a passphrase, and with an empty one.
+
+    Raises Locked where that does not open it, and Malformed for what would take minutes to try,
+    or forever: how often a passphrase is to be hashed is written in the file.
+    """
+    from cryptography.hazmat.primitives.serialization import pkcs12
+
+    _check_rounds(der, source)
+    tried = [None, b""] if passphrase is None else [passphrase.encode()[:_MAX_PASSPHRASE]]
+    for word in tried:
+        with contextlib.suppress(*UNREADABLE):
+            found = pkcs12.load_pkcs12(der, word)
+            first = [found.cert] if found.cert else []
+            every = [held.certificate for held in (*first, *found.additional_certs)]
+            return Archive(tuple(every), found.key is not None)
+    if passphrase is None:
+        raise Locked(f"{source} needs its passphrase", hint="add --passphrase-file FILE")
+    raise Locked(
+        f"this passphrase does not open {source}, or it is damaged",
+        hint=f"try another, or see: openssl pkcs12 -info -noout -in {typed(source)}",
+    )
+
+
+def _check_rounds(der: bytes, source: str) -> None:
+    try:
+        most = max(_rounds(der, 0), default=0)
+    except ValueError:
+        raise Malformed(f"{source} begins as PKCS#12 and is damaged") from None
+    if most > _MAX_ROUNDS:
+        raise Malformed(f"{source} wants its passphrase hashed {most} times; that is not done")
+
+
+def _rounds(data: bytes, depth: int) -> Iterator[int]:
+    """Yield every number that follows a salt: in PBES1, PBES2 and MacData alike."""
+    if depth > _MAX_DEPTH:
+        raise ValueError("it is nested too deep")
+    salted = False
+    for element in ber.elements(data):
+        if element.tag == ber.INTEGER and salted:
+            yield int.from_bytes(data[element.start : element.end], "big")
+        salted = element.tag in (ber.OCTETS, ber.OCTETS_IN_PIECES)
+        if salted:
+            content = ber.octets(data, element)
+            if content[:1] == b"\x30":
+                with contextlib.suppress(ValueError):  # it need not be DER, encrypted as it may be
+                    yield from _rounds(content, depth + 1)
+        elif element.constructed:
+            yield from _rounds(data[element.start : element.end], depth + 1)

@@ -1,0 +1,62 @@
+"""PKCS#7 (RFC 2315, RFC 5652) as a bag of certificates and revocation lists, in DER or BER.
+
+Signatures over content are not looked at: these are files that carry a chain, or a device's lists.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from cryptography import x509
+
+from cipsec.pki import ber
+
+_CONTENT_TYPES = {
+    bytes.fromhex("2a864886f70d010703"): "PKCS#7 that is encrypted",
+    bytes.fromhex("2a864886f70d010701"): "PKCS#7 that holds mere data",
+}
+_SIGNED = bytes.fromhex("2a864886f70d010702")
+_OID, _EXPLICIT, _CRLS, _LIST = 0x06, 0xA0, 0xA1, 0x30
+_NO_CERTIFICATES = "no certificate data"
+
+
+def certificates(data: bytes) -> list[x509.Certificate]:
+    """Return the certificates, none where there are only lists; raises what `cryptography` does."""
+    from cryptography.hazmat.primitives.serialization import pkcs7
+
+    try:
+        return list(pkcs7.load_der_pkcs7_certificates(data))
+    except ValueError as error:
+        if _NO_CERTIFICATES in str(error) and _content_type(data) == _SIGNED:
+            return []
+        raise
+
+
+def lists(data: bytes) -> list[x509.CertificateRevocationList]:
+    """Return the revocation lists in signed data (RFC 5652 section 5.1); raise ValueError."""
+    return [x509.load_der_x509_crl(data[e.at : e.after]) for e in _lists(data)]
+
+
+def other_kind(data: bytes) -> str | None:
+    """Return the name of PKCS#7 that carries no certificates."""
+    return _CONTENT_TYPES.get(_content_type(data) or b"")
+
+
+def _content_type(data: bytes) -> bytes | None:
+    try:
+        outer = next(ber.elements(data))
+        first = next(ber.inside(data, outer))
+    except (ValueError, StopIteration):
+        return None
+    return data[first.start : first.end] if first.tag == _OID else None
+
+
+def _lists(data: bytes) -> Iterator[ber.Element]:
+    """Yield the lists among the parts of SignedData."""
+    for content in ber.inside(data, next(ber.elements(data))):
+        if content.tag != _EXPLICIT:
+            continue
+        for signed in ber.inside(data, content):
+            for part in ber.inside(data, signed):
+                if part.tag == _CRLS:
+                    yield from (e for e in ber.inside(data, part) if e.tag == _LIST)
