@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -13,7 +14,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from cipsec import files
-from cipsec.ca import provisioning
+from cipsec.ca import issuers, provisioning
 from cipsec.ca.authority import Authority, self_signed
 from cipsec.ca.generation import Generation
 from cipsec.ca.generation import load as _load
@@ -51,6 +52,16 @@ class CaFolder:
     def certificate_file(self) -> Path:
         """The CA's certificate, which endpoints are to trust."""
         return self.path / "ca.pem"
+
+    @property
+    def chain_file(self) -> Path:
+        """The CAs above this one; a root has none."""
+        return self.path / "chain.pem"
+
+    @property
+    def request_file(self) -> Path:
+        """What a CA above this one signs; without a certificate, the folder waits for it."""
+        return self.path / "ca.csr"
 
     @property
     def key_file(self) -> Path:
@@ -150,15 +161,39 @@ class CaFolder:
     def cacerts(self, now: datetime) -> list[x509.Certificate]:
         """Return what /cacerts hands out; raise Malformed.
 
-        Beside the root that issues, those before and after it, and what joins them: NewWithOld and
-        OldWithNew (RFC 7030 section 4.1.3). What has ended is left out.
+        The CA that issues and those above it; beside a root those before and after it, and what
+        joins them: NewWithOld and OldWithNew (RFC 7030 section 4.1.3). What has ended is left out.
         """
         upcoming = self.next()
         others = [*([upcoming] if upcoming else []), *self.previous()]
         joined = [
             c for one in others for c in (one.certificate(), one.new_with_old(), one.old_with_new())
         ]
-        return [self.certificate(), *(c for c in joined if c.not_valid_after_utc > now)]
+        return [*self.path_to_root(), *(c for c in joined if c.not_valid_after_utc > now)]
+
+    def path_to_root(self) -> list[x509.Certificate]:
+        """Return the CA's certificate and those above it, the root last; raise Malformed.
+
+        chain.pem may hold more than these while a certificate is exchanged; a signature check for
+        each CA above, 0.1 ms.
+        """
+        own = self.certificate()
+        return [own, *issuers.above(own, certificates_in(self.chain_file))]
+
+    def root(self) -> x509.Certificate:
+        """Return the certificate that endpoints are to trust, and people compare; raise Malformed.
+
+        The CA's own where there is none above it.
+        """
+        return self.path_to_root()[-1]
+
+    def ends(self) -> datetime:
+        """Return when the first of the CA's and those certificates ends; raise Malformed."""
+        return min(one.not_valid_after_utc for one in self.path_to_root())
+
+    def is_waiting(self) -> bool:
+        """Tell whether an intermediate CA waits for its certificate; raise LocalState."""
+        return files.exists(self.request_file) and not files.exists(self.certificate_file)
 
     def is_encrypted(self) -> bool:
         """Tell whether the CA's key needs a passphrase."""
@@ -166,7 +201,8 @@ class CaFolder:
 
     def authority(self, passphrase: str | None) -> Authority:
         """Return the CA with its key; raise Locked when the passphrase does not open it."""
-        return Authority(*self.pair(passphrase))
+        own, key = self.pair(passphrase)
+        return Authority(own, key, issuers.above(own, certificates_in(self.chain_file)))
 
     def pair(self, passphrase: str | None) -> tuple[x509.Certificate, keys.PrivateKey]:
         """Return certificate and key of the root that issues; raise Locked, Malformed."""
@@ -274,6 +310,16 @@ class CaFolder:
         return Database.open(self.store_file)
 
 
+def certificates_in(file: Path) -> list[x509.Certificate]:
+    """Return the certificates in a file of the folder, none without the file; raise Malformed."""
+    if not files.exists(file):
+        return []
+    try:
+        return x509.load_pem_x509_certificates(files.read(file))
+    except ValueError:
+        raise Malformed(f"{file} holds no certificates") from None
+
+
 def open_folder(path: Path | None) -> CaFolder:
     """Return the CA folder at `path`, or at the default place; raise NotFound or LocalState."""
     folder = CaFolder((path or files.default_ca()).absolute())
@@ -281,6 +327,8 @@ def open_folder(path: Path | None) -> CaFolder:
         is_there = folder.certificate_file.is_file()
     except OSError as error:
         raise LocalState(f"{folder.path} cannot be used: {files.reason(error)}") from None
+    if not is_there and folder.is_waiting():
+        raise waiting(folder)
     if not is_there:
         raise NotFound(
             f"there is no CA in {folder.path}",
@@ -289,12 +337,23 @@ def open_folder(path: Path | None) -> CaFolder:
     return folder
 
 
+def waiting(folder: CaFolder) -> LocalState:
+    """Return the error of an intermediate CA that has no certificate yet."""
+    place = shlex.quote(str(folder.path))
+    return LocalState(
+        f"the CA in {folder.path} waits for its certificate: have {folder.request_file} signed",
+        hint=f"cipsec ca init --intermediate --certificate FILE --chain FILE --ca-dir {place}",
+    )
+
+
 def free_folder(path: Path | None) -> CaFolder:
     """Return the folder at `path`, or at the default place, for a new CA; raise AlreadyExists."""
     folder = CaFolder((path or files.default_ca()).absolute())
     try:
         files.require_free(folder.path)
     except AlreadyExists as error:
+        if folder.is_waiting():
+            raise AlreadyExists(f"{folder.path} exists", hint=waiting(folder).hint) from None
         hint = f"use it with --ca-dir {folder.path}, or name another folder"
         raise AlreadyExists(error.message, hint=hint) from None
     return folder
@@ -319,14 +378,15 @@ def create(
     key = keys.generate(key_type)
     certificate = self_signed(subject, key, now=now, validity=validity)
     with files.new_directory(folder.path) as draft:
-        _fill(CaFolder(draft), text, keys.to_pem(key, passphrase), certificate)
+        fill(CaFolder(draft), text, keys.to_pem(key, passphrase))
+        pem = certificate.public_bytes(Encoding.PEM)
+        files.create(CaFolder(draft).certificate_file, pem, mode=files.PUBLIC)
     return folder
 
 
-def _fill(draft: CaFolder, text: bytes, key: bytes, certificate: x509.Certificate) -> None:
+def fill(draft: CaFolder, text: bytes, key: bytes) -> None:
+    """Put into a new folder what every CA has, but for its certificate."""
     files.create(draft.key_file, key)
-    pem = certificate.public_bytes(Encoding.PEM)
-    files.create(draft.certificate_file, pem, mode=files.PUBLIC)
     files.create(draft.config_file, text, mode=files.PUBLIC)
     for name in ("allowlists", "vendors"):
         (draft.path / name).mkdir()

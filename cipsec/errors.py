@@ -13,7 +13,8 @@
     │   ├── StoreFailed       the store cannot be read or written now
     │   ├── HookFailed        the operator's program did not end well
     │   └── Malformed         bytes that are not what they claim to be
-    │       └── WeakKey       well-formed, and too weak or of an unsupported kind
+    │       ├── WeakKey       well-formed, and too weak or of an unsupported kind
+    │       └── Unfit         a certificate that cannot be this CA's, with every objection
     ├── CardError             a smartcard, its reader or PC/SC could not do what was asked
     │   ├── NoPcsc            no PC/SC: the extra is not installed, or its service does not run
     │   ├── NotPermitted      PC/SC runs, and does not let this user at the cards
@@ -126,6 +127,16 @@ class WeakKey(Malformed):
     """A key that is well-formed, and too weak or of a kind this package does not serve."""
 
     kind = "weak_key"
+
+
+class Unfit(Malformed):
+    """A certificate that cannot be this CA's; `objections` are pairs of why and what to do."""
+
+    kind = "unfit"
+
+    def __init__(self, message: str, *, objections: tuple[tuple[str, str], ...]) -> None:
+        super().__init__(message, hint=objections[0][1] if objections else None)
+        self.objections = objections
 
 
 class CardError(CipsecError):

@@ -57,7 +57,7 @@ def issue(
     with closing(folder.store()) as database:
         order = _order(talk, folder, folder.sources(database), csr, days=days, note=note or None)
         if dry_run:
-            byhand.check(order, names, folder.certificate().not_valid_after_utc)
+            byhand.check(order, names, folder.ends())
             _foretell(talk, order, folder)
             return
         authority = folder.authority(passphrase(talk, folder, passphrase_file))
@@ -128,7 +128,7 @@ def _foretell(talk: Talk, order: Order, folder: CaFolder) -> None:
     from cipsec.ca.profile import ENDPOINT, kept
     from cipsec.pki.names import show_name, show_san
 
-    begins, ends = order.profile.period(order.now, folder.certificate().not_valid_after_utc)
+    begins, ends = order.profile.period(order.now, folder.ends())
     identity, case = order.request.identity, order.case()
     record: dict[str, object] = {
         "serial": None,

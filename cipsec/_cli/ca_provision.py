@@ -180,7 +180,7 @@ def _onto_card(talk: Talk, desk: _Desk, options: ca_provision_card.CardOptions) 
         reader, slot = ready.card.reader, str(ready.slot)
     _report(talk, credential, row, {"reader": reader, "slot": slot})
     talk.say("cipsec: whoever has this card and its PIN may enroll with it")
-    trust = sha256(desk.folder.certificate())
+    trust = sha256(desk.folder.root())
     at = "" if slot == "9a" else f" --slot {slot}"
     words = f"cipsec enroll --smartcard{at} --fingerprint {trust}"
     talk.say(f"cipsec: next, at the endpoint: {words}")
@@ -197,7 +197,7 @@ def _contents(key: PrivateKey, row: CertificateRow, folder: CaFolder) -> dict[st
     return {
         _KEY: keys.to_pem(key),
         _CERTIFICATE: x509.load_der_x509_certificate(row.der).public_bytes(Encoding.PEM),
-        _TRUST: files.read(folder.certificate_file),
+        _TRUST: folder.root().public_bytes(Encoding.PEM),
     }
 
 

@@ -33,6 +33,8 @@ _NOT_FOR_PEOPLE = frozenset(
     {"csr", "pem", "extensions", "critical", "basic_constraints", "predecessors"}
 )
 
+_OF_THE_ROOT = frozenset({"root", "root_sha256", "issues_until"})
+
 
 def show(talk: Talk, given: Id = None, *, ca_dir: CaDir = None) -> None:
     """Show a request or a certificate, and why it is as it is; without ID, the CA."""
@@ -165,6 +167,7 @@ def _ca(talk: Talk, folder: CaFolder, db: sqlite3.Connection) -> dict[str, objec
     from cipsec.store import certificates, requests
 
     own: x509.Certificate = folder.certificate()
+    root: x509.Certificate = folder.root()
     return {
         "directory": str(folder.path),
         "subject": show_name(own.subject),
@@ -172,6 +175,9 @@ def _ca(talk: Talk, folder: CaFolder, db: sqlite3.Connection) -> dict[str, objec
         "serial": show_serial(own.serial_number),
         "not_before": times.show_time(own.not_valid_before_utc),
         "not_after": times.show_time(own.not_valid_after_utc),
+        "root": show_name(root.subject),
+        "root_sha256": fingerprint(root),
+        "issues_until": times.show_time(folder.ends()),
         "key_type": keys.type_name(own.public_key()),
         "key_encrypted": folder.is_encrypted(),
         **roots(talk, folder, times.now()),
@@ -210,5 +216,8 @@ def _print(talk: Talk, key: str, record: dict[str, object]) -> None:
     shown = {name: value for name, value in record.items() if name not in _NOT_FOR_PEOPLE}
     if key == "ca":
         shown = {name: value for name, value in shown.items() if value not in (None, [])}
-        shown["sha256"] = talk.fingerprint(str(record["sha256"]))
+        for name in ("sha256", "root_sha256"):
+            shown[name] = talk.fingerprint(str(record[name]))
+        if record["root_sha256"] == record["sha256"]:  # said once is enough
+            shown = {name: value for name, value in shown.items() if name not in _OF_THE_ROOT}
     talk.fields(key, lines.of(shown) if key == "certificate" else shown)

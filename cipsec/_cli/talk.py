@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import TextIO
 
 from cipsec import safe
-from cipsec.errors import CipsecError, Pending
+from cipsec.errors import CipsecError, Pending, Unfit
 
 _IN_ONE_PIECE = 20  # characters: a time, a short id
 _ROOM = 16  # characters of a column whose cells are folded: less is a ladder of syllables
@@ -127,7 +127,11 @@ class Talk:
         if self.json:
             self.document({"error": error_object(error)})
         _line(sys.stderr, f"cipsec: error: {safe.text(error.message)}")
-        if error.hint:
+        if isinstance(error, Unfit):
+            for what, remedy in error.objections:
+                _line(sys.stderr, f"cipsec: objection: {safe.text(what)}")
+                _line(sys.stderr, f"cipsec: hint: {safe.text(remedy)}")
+        elif error.hint:
             _line(sys.stderr, f"cipsec: hint: {safe.text(error.hint)}")
 
     @property
@@ -144,6 +148,11 @@ def error_object(error: CipsecError) -> dict[str, object]:
     }
     if isinstance(error, Pending):
         shown |= {"retry_after": error.retry_after, "request": error.request}
+    if isinstance(error, Unfit):
+        shown["objections"] = [
+            {"message": safe.text(what), "hint": safe.text(remedy)}
+            for what, remedy in error.objections
+        ]
     return shown
 
 

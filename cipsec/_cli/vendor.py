@@ -175,7 +175,8 @@ def _place(folder: CaFolder) -> Path:
 def _own(folder: CaFolder) -> list[x509.Certificate]:
     """Return the plant's own CAs, which are no vendor's."""
     provisioning = folder.provisioning_certificate()
-    return [*folder.roots(), *([provisioning] if provisioning else [])]
+    above = folder.path_to_root()[1:]
+    return [*folder.roots(), *above, *([provisioning] if provisioning else [])]
 
 
 def _confirmed(

@@ -39,15 +39,24 @@ class Issued:
 
 
 class Authority:
-    """A CA certificate and its key."""
+    """A CA certificate and its key; `above` are the CAs above it, the root last, none for a root.
 
-    def __init__(self, certificate: x509.Certificate, key: keys.PrivateKey) -> None:
+    `ends` is when the first of them ends: what is issued is good for nothing after that.
+    """
+
+    def __init__(
+        self,
+        certificate: x509.Certificate,
+        key: keys.PrivateKey,
+        above: Sequence[x509.Certificate] = (),
+    ) -> None:
         if keys.spki(certificate.public_key()) != keys.spki(key.public_key()):
             raise Malformed("the CA's key and certificate do not belong together")
         self.certificate = certificate
         self._encoder = Encoder(certificate.subject, key)
         self._fixed = (_constraints(), _key_identifier(certificate))
-        self._life = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+        self._begins = max(one.not_valid_before_utc for one in (certificate, *above))
+        self.ends = min(one.not_valid_after_utc for one in (certificate, *above))
 
     def signed(self, certificate: x509.Certificate) -> bool:
         """Tell whether this CA's key made the certificate's signature."""
@@ -70,7 +79,7 @@ class Authority:
         self.require_valid(now)
         serial = new_serial(now)
         sans = kept(request.sans)
-        period = profile.period(now, self._life[1])
+        period = profile.period(now, self.ends)
         der = self._encoder.certificate(
             request.parsed,
             serial=serial,
@@ -82,7 +91,7 @@ class Authority:
     def terms(self, number: int, *, now: datetime, validity: timedelta) -> crl.Terms:
         """Return what a revocation list says that begins now, never beyond the CA's own end."""
         start = now.replace(microsecond=0)
-        return crl.Terms(number, start, min(start + validity, self._life[1]))
+        return crl.Terms(number, start, min(start + validity, self.ends))
 
     def revocation_list(self, revoked: bytes, terms: crl.Terms) -> bytes:
         """Sign a complete revocation list; return it in DER.
@@ -92,13 +101,14 @@ class Authority:
         return crl.signed(self._encoder, self._fixed[1], revoked, terms)
 
     def require_valid(self, now: datetime) -> None:
-        """Raise LocalState when the CA's own certificate is not valid at `now`."""
-        begin, end = self._life
-        if now >= end:
-            raise LocalState(f"the CA's own certificate expired at {show_time(end)}")
-        if now < begin:
+        """Raise LocalState when the CA's certificate, or one above it, is not valid at `now`."""
+        if now >= self.ends:
+            which = _which(own=self.certificate.not_valid_after_utc == self.ends)
+            raise LocalState(f"{which} expired at {show_time(self.ends)}")
+        if now < self._begins:
+            which = _which(own=self.certificate.not_valid_before_utc == self._begins)
             raise LocalState(
-                f"the CA's own certificate is valid only from {show_time(begin)}",
+                f"{which} is valid only from {show_time(self._begins)}",
                 hint="check this machine's clock with: date -u",
             )
 
@@ -154,6 +164,18 @@ def self_signed(
     )
 
 
+def subordinate_request(subject: x509.Name, key: keys.PrivateKey) -> x509.CertificateSigningRequest:
+    """Make the request for a CA below another, which issues end-entity certificates only."""
+    return (
+        x509.CertificateSigningRequestBuilder()
+        .subject_name(subject)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(_key_usage(signs_certificates=True), critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .sign(key, keys.signing_hash(key))
+    )
+
+
 def _key_usage(*, signs_certificates: bool = False, enciphers: bool = False) -> x509.KeyUsage:
     return x509.KeyUsage(
         digital_signature=not signs_certificates,
@@ -176,9 +198,20 @@ def _constraints() -> Extension:
     return _encode(x509.BasicConstraints(ca=False, path_length=None), critical=True)
 
 
+def _which(*, own: bool) -> str:
+    return "the CA's own certificate" if own else "the certificate of a CA above this one"
+
+
 def _key_identifier(certificate: x509.Certificate) -> Extension:
-    """Return the AuthorityKeyIdentifier that points at the CA's certificate."""
-    own = certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
+    """Return the AuthorityKeyIdentifier that points at the CA's certificate.
+
+    Where that has no identifier of its own, the usual one of the key: SHA-1 (RFC 5280 4.2.1.2).
+    """
+    try:
+        own = certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
+    except x509.ExtensionNotFound:
+        key = keys.served(certificate.public_key())
+        return _encode(x509.AuthorityKeyIdentifier.from_issuer_public_key(key), critical=False)
     value = x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(own)
     return _encode(value, critical=False)
 

@@ -26,9 +26,9 @@ _MARK = "provisioning"
 def issuer(ca: Authority, key: keys.PrivateKey, *, now: datetime) -> x509.Certificate:
     """Make the issuer's own certificate, which ends with the CA's; raise LocalState if it ended."""
     ca.require_valid(now)
-    own = ca.certificate
-    validity = own.not_valid_after_utc - now.replace(microsecond=0)
-    return self_signed(marked(own.subject, _MARK), key, now=now, validity=validity)
+    validity = ca.ends - now.replace(microsecond=0)
+    name = marked(ca.certificate.subject, _MARK)
+    return self_signed(name, key, now=now, validity=validity)
 
 
 def marked(ca: x509.Name, mark: str) -> x509.Name:

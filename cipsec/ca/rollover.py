@@ -12,9 +12,9 @@ from datetime import datetime, timedelta
 from cryptography import x509
 
 from cipsec.ca.authority import Authority, new_serial, self_signed
+from cipsec.ca.issuers import is_root
 from cipsec.errors import LocalState, UsageError
 from cipsec.pki import keys
-from cipsec.pki.chain import directly_issued, is_self_issued
 from cipsec.pki.names import show_name
 from cipsec.times import show_time
 
@@ -31,7 +31,7 @@ class Successor:
 
 def require_root(certificate: x509.Certificate) -> None:
     """Raise UsageError for an intermediate: its next key is the upper CA's to certify."""
-    if not (is_self_issued(certificate) and directly_issued(certificate, certificate)):
+    if not is_root(certificate):
         raise UsageError(
             f"{show_name(certificate.subject)} is not a root: an upper CA certifies its next key",
             hint="make a new intermediate, in a folder of its own: cipsec ca init --help",

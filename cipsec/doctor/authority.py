@@ -9,6 +9,7 @@ from pathlib import Path
 from cryptography import x509
 
 from cipsec import files
+from cipsec.ca.issuers import is_root
 from cipsec.discovery.interfaces import Address, interfaces
 from cipsec.doctor.finding import Remark, fail, ok, typed, warn
 from cipsec.doctor.machine import CLOCK_HINT
@@ -25,6 +26,8 @@ from cipsec.times import show_duration, show_time
 
 _SOON = timedelta(days=180)  # for endpoints to renew, and take up the next root as they do
 _ANOTHER = "make another CA and bring it to the devices: cipsec ca init"
+_ABOVE = "have it renewed, and the CAs below it"
+_TAKE_IN = "cipsec ca init --intermediate --certificate FILE --chain FILE"
 _RESTORE = "restore the CA folder from a backup"
 
 
@@ -64,9 +67,18 @@ def _belongs(key_file: Path, certificate_file: Path, certificate: x509.Certifica
 
 def certificate(ca: Ca) -> Iterator[Remark]:
     """See that the CA's certificate is a CA's, its own, and has time before it."""
-    own = ca.folder.certificate()
+    own, *above = ca.folder.path_to_root()
     yield from _constitution(own, ca.folder.certificate_file)
-    yield from _validity(own, ca.now, how(ca))
+    if is_root(own):
+        yield from _validity(own, ca.now, how(ca))
+        return
+    again = f"have {typed(ca.folder.request_file)} signed again: {_TAKE_IN}"
+    yield from _validity(own, ca.now, again, again)
+    for one in above:
+        yield from _validity(one, ca.now, _ABOVE, _ABOVE)
+    if not (above and is_root(above[-1])):
+        detail = f"{ca.folder.chain_file} does not lead to a root; clients refuse the server"
+        yield fail(detail, _TAKE_IN)
 
 
 def _constitution(own: x509.Certificate, file: Path) -> Iterator[Remark]:
@@ -81,14 +93,16 @@ def _constitution(own: x509.Certificate, file: Path) -> Iterator[Remark]:
         yield fail(f"the signature of {file.name} is wrong", show)
 
 
-def _validity(own: x509.Certificate, now: datetime, in_time: str) -> Iterator[Remark]:
-    """Judge the time left; `in_time` is what to do before it is over."""
+def _validity(
+    own: x509.Certificate, now: datetime, in_time: str, too_late: str = _ANOTHER
+) -> Iterator[Remark]:
+    """Judge the time left; `in_time` is what to do before it is over, `too_late` after it."""
     begin, end = own.not_valid_before_utc, own.not_valid_after_utc
     name = show_name(own.subject)
     if now < begin:
         yield fail(f"{name} is valid only from {show_time(begin)}", CLOCK_HINT)
     elif now >= end:
-        yield fail(f"{name} expired at {show_time(end)}", _ANOTHER)
+        yield fail(f"{name} expired at {show_time(end)}", too_late)
     elif end - now < _SOON:
         left = show_duration(end - now)
         yield warn(f"{name} expires at {show_time(end)}, in {left}", in_time)

@@ -7,7 +7,7 @@ from datetime import datetime
 from pathlib import Path
 
 from cipsec import files
-from cipsec.ca_folder import CaFolder
+from cipsec.ca_folder import CaFolder, waiting
 from cipsec.doctor import (
     authority,
     cards,
@@ -57,6 +57,8 @@ def findings(ca_dir: Path | None, identity_dir: Path | None, now: datetime) -> I
 def _ca(folder: CaFolder, now: datetime, *, named: bool) -> Iterator[Finding]:
     option = f"--ca-dir {typed(folder.path)}"
     try:
+        if folder.is_waiting():
+            return _hidden("ca certificate", waiting(folder), option)
         if subject.is_there(folder):
             return examine(CA_CHECKS, subject.at(folder, now), option=f" {option}" * named)
     except LocalState as error:

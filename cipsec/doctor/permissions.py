@@ -59,7 +59,7 @@ def public(ca: Ca) -> Iterable[Remark]:
 
 def _changeable(ca: Ca) -> Iterator[Remark]:
     of = ca.folder
-    fixed = (of.config_file, of.certificate_file, of.server_certificate_file)
+    fixed = (of.config_file, of.certificate_file, of.chain_file, of.server_certificate_file)
     for path in (*fixed, *_within(ca.lists), *_within(ca.vendors)):
         if (mode_of(path) or 0) & _OTHERS_WRITE:
             yield fail(f"{path} can be changed by everybody", f"chmod o-w {typed(path)}")

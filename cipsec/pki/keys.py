@@ -21,7 +21,7 @@ PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 PublicKey = ec.EllipticCurvePublicKey | rsa.RSAPublicKey
 
 _MAX_PASSPHRASE = 1023
-_MIN_RSA_BITS = 2048
+MIN_RSA_BITS = 2048
 _MAX_RSA_BITS = 8192  # beyond that one signature check costs the server tens of milliseconds
 _MAX_RSA_EXPONENT = 1 << 32  # one as long as the modulus takes fifty times as long to check
 _LONG = 64 * 1024  # bytes
@@ -109,7 +109,7 @@ def served(key: PublicKeyTypes) -> PublicKey:
                 raise WeakKey(f"keys on the curve {key.curve.name} are not served; use P-256")
             return key
         case rsa.RSAPublicKey():
-            if not _MIN_RSA_BITS <= key.key_size <= _MAX_RSA_BITS:
+            if not MIN_RSA_BITS <= key.key_size <= _MAX_RSA_BITS:
                 raise WeakKey(f"an RSA key of {key.key_size} bits is not served; use 2048 or more")
             if key.public_numbers().e > _MAX_RSA_EXPONENT:
                 raise WeakKey("an RSA key with so large an exponent is not served; use 65537")

@@ -92,7 +92,7 @@ def check(order: Order, own_names: frozenset[str], end_of_ca: datetime) -> None:
 
 def sign(order: Order, authority: Authority, own_names: frozenset[str]) -> CertificateRow:
     """Return a certificate that is signed and not yet recorded; raise as `check` does."""
-    check(order, own_names, authority.certificate.not_valid_after_utc)
+    check(order, own_names, authority.ends)
     case = order.case()
     issued = authority.issue(
         order.request, order.profile, now=order.now, mac=case.evidence.asked.identity.mac

@@ -87,10 +87,12 @@ class Plan:
     def tls(self) -> tuple[list[x509.Certificate], TlsProfile]:
         """Return what the TLS context is made of, as folder and ca.toml have it now.
 
-        The chain leads to the roots before the one that issues, which endpoints may have pinned.
+        With the CAs between the server and the root, so that who trusts the root alone accepts it;
+        and with what leads to the roots before the one that issues, for who knows only those.
         """
-        profile = TlsProfile(self.folder.configuration().server.tls)
-        return [self.certificate.load()[0], *self.folder.links(times.now())], profile
+        folder, now = self.folder, times.now()
+        chain = [self.certificate.load()[0], *folder.path_to_root()[:-1], *folder.links(now)]
+        return chain, TlsProfile(folder.configuration().server.tls)
 
     def context(self) -> SSL.Context:
         """Return a TLS context as folder and ca.toml have it now."""
@@ -106,7 +108,7 @@ class Plan:
         return Ready(
             url=f"https://{host}:{port}/.well-known/est",
             port=port,
-            ca_sha256=fingerprint(self.folder.certificate()),
+            ca_sha256=fingerprint(self.folder.root()),
             names=tuple(self.hosts()),
             announced=self._announced(),
             global_grants=tuple(rule.name for rule in policy.global_grants(times.now())),

@@ -41,7 +41,8 @@ class Code(StrEnum):
     VENDOR_ADDED = "vendor-added"
     VENDOR_REMOVED = "vendor-removed"
 
-    # The CA's own roots.
+    # The CA itself.
+    CA_CERTIFICATE = "ca-certificate"
     ROLLOVER_PREPARED = "rollover-prepared"
     ROLLOVER_ACTIVATED = "rollover-activated"
     ROLLOVER_CANCELLED = "rollover-cancelled"

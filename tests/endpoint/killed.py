@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 import sys
 from pathlib import Path
 
@@ -20,9 +19,9 @@ from cipsec.endpoint.folder import Draft, Folder, Issued
 from cipsec.endpoint.server import Server
 from cipsec.endpoint.state import Kind, State
 from cipsec.pki import keys
+from tests.support import killing
 from tests.support.canned import Plant, named
 
-_STEPS = {"open", "os.link", "os.mkdir", "os.remove", "os.rename", "os.rmdir", "os.symlink"}
 PLANT = Plant()
 
 
@@ -55,26 +54,7 @@ def change(folder: Folder, made: Draft, got: Issued) -> None:
 
 def killed_at(step: int, folder: Folder, made: Draft, got: Issued) -> bool:
     """Change the folder in a child that is killed before the numbered step; tell whether it was."""
-    child = os.fork()
-    if child == 0:
-        left = step
-
-        def count(event: str, arguments: tuple[object, ...]) -> None:
-            nonlocal left
-            if event in _STEPS and str(folder.path) in str(arguments):
-                left -= 1
-                if left == 0:
-                    os.kill(os.getpid(), signal.SIGKILL)
-
-        sys.addaudithook(count)
-        change(folder, made, got)
-        os._exit(0)
-    _, status = os.waitpid(child, 0)
-    if os.WIFSIGNALED(status):
-        return True
-    if os.waitstatus_to_exitcode(status):
-        raise SystemExit(f"the child failed at step {step}")
-    return False
+    return killing.killed_at(step, folder.path, lambda: change(folder, made, got))
 
 
 def look(folder: Folder, old: Issued | None, new: Issued) -> None:

@@ -1,0 +1,165 @@
+"""A CA below another, in two steps: the folder with its request, then the certificate taken in.
+
+Making a root is `ca_folder.create`'s; what a certificate must be to be taken is `ca.fitness`'s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from cipsec import files
+from cipsec.ca import fitness, issuers
+from cipsec.ca.authority import subordinate_request
+from cipsec.ca.fitness import Chain
+from cipsec.ca_folder import CaFolder, certificates_in, fill, free_folder
+from cipsec.errors import LocalState, Malformed, NotFound, Unfit
+from cipsec.pki import keys
+from cipsec.pki.names import show_name, show_serial
+from cipsec.ra import config, templates
+from cipsec.store import events
+from cipsec.store.codes import Code
+from cipsec.store.events import Event
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a new CA's folder is to hold besides its certificate."""
+
+    name: str
+    hosts: Sequence[str]
+    policy: str
+    passphrase: str | None
+
+    def text(self) -> bytes:
+        """Return its ca.toml, which has passed the check that it will meet; raise UsageError."""
+        made = templates.ca_toml(self.name, hosts=list(self.hosts), policy=self.policy).encode()
+        config.parse(made)
+        return made
+
+
+def request(
+    path: Path | None, wanted: Wanted, *, subject: x509.Name, key: keys.PrivateKey
+) -> CaFolder:
+    """Make the folder of an intermediate CA, which waits for its certificate, or nothing.
+
+    Raises AlreadyExists when there is something.
+    """
+    folder, text = free_folder(path), wanted.text()
+    pem = subordinate_request(subject, key).public_bytes(Encoding.PEM)
+    with files.new_directory(folder.path) as draft:
+        fill(CaFolder(draft), text, keys.to_pem(key, wanted.passphrase))
+        files.create(CaFolder(draft).request_file, pem, mode=files.PUBLIC)
+    return folder
+
+
+def intermediate(path: Path | None) -> CaFolder:
+    """Return the folder of a CA below another, waiting or whole; raise NotFound, LocalState."""
+    folder = CaFolder((path or files.default_ca()).absolute())
+    if folder.is_waiting():
+        return folder
+    if not files.exists(folder.certificate_file):
+        raise NotFound(
+            f"there is no CA in {folder.path}",
+            hint="make its key and request first: cipsec ca init --intermediate --name NAME",
+        )
+    if issuers.is_root(folder.certificate()):
+        raise LocalState(
+            f"the CA in {folder.path} is a root: it has its certificate of itself",
+            hint="name another folder with --ca-dir",
+        )
+    return folder
+
+
+def install(
+    folder: CaFolder, given: Sequence[x509.Certificate], *, by: str, now: datetime
+) -> list[str]:
+    """Take the CA's certificate in, among `given`, with those above it; return what to know of it.
+
+    Also in place of an earlier one for the same key and name, which ends with that. Raises Unfit
+    with all that speaks against it; then nothing has changed.
+    """
+    key = _key(folder)
+    own = next((one for one in given if _is_for(one, key)), given[0])
+    chain = Chain(own, issuers.above(own, given))
+    require_fit(chain, key, now, _renamed(folder, own))
+    _put(folder, chain)
+    event = Event(
+        at=int(now.timestamp()),
+        event=Code.CA_CERTIFICATE,
+        actor=by,
+        serial=show_serial(own.serial_number),
+        subject=show_name(own.subject),
+        reason=f"issued by {show_name(own.issuer)}",
+    )
+    database = folder.store()
+    try:
+        database.write(lambda db: events.append(db, event))
+    finally:
+        database.close()
+    return fitness.cautions(chain)
+
+
+def require_fit(
+    chain: Chain, key: keys.PublicKey, now: datetime, others: Sequence[fitness.Objection] = ()
+) -> None:
+    """Raise Unfit when something speaks against a CA with this key and chain, or `others` do."""
+    found = [*fitness.objections(chain, key, now), *others]
+    if found:
+        number = "1 objection" if len(found) == 1 else f"{len(found)} objections"
+        raise Unfit(
+            f"the certificate of {show_name(chain.own.subject) or 'no name'} cannot be this CA's:"
+            f" {number}",
+            objections=tuple((one.what, one.remedy) for one in found),
+        )
+
+
+def _renamed(folder: CaFolder, own: x509.Certificate) -> list[fitness.Objection]:
+    """Return the objection to another name than the certificates in force were issued under."""
+    if folder.is_waiting() or own.subject == folder.certificate().subject:
+        return []
+    was = show_name(folder.certificate().subject)
+    what = f"it is for {show_name(own.subject)}, and this CA has issued as {was}"
+    return [fitness.Objection(what, f"have it issued again, for the subject {was}")]
+
+
+def _put(folder: CaFolder, chain: Chain) -> None:
+    """Exchange certificate and chain so that whenever this ends, one fits the other.
+
+    While there are two files, the chain has the CAs above the old certificate and the new.
+    """
+    if not chain.above:
+        raise Malformed("this certificate is a root's, signed with its own key")
+    above = _pem(chain.above)
+    before = [c for c in certificates_in(folder.chain_file) if c not in chain.above]
+    files.replace(folder.chain_file, above + _pem(before), mode=files.PUBLIC)
+    files.replace(folder.certificate_file, _pem([chain.own]), mode=files.PUBLIC)
+    if before:
+        files.replace(folder.chain_file, above, mode=files.PUBLIC)
+
+
+def _pem(certificates: Sequence[x509.Certificate]) -> bytes:
+    return b"".join(one.public_bytes(Encoding.PEM) for one in certificates)
+
+
+def _key(folder: CaFolder) -> keys.PublicKey:
+    """Return the public key that the CA's certificate is to be for; raise Malformed."""
+    if not folder.is_waiting():
+        return keys.served(folder.certificate().public_key())
+    try:
+        parsed = x509.load_pem_x509_csr(files.read(folder.request_file))
+        return keys.served(parsed.public_key())
+    except ValueError:
+        raise Malformed(f"{folder.request_file} holds no request") from None
+
+
+def _is_for(certificate: x509.Certificate, key: keys.PublicKey) -> bool:
+    try:
+        return keys.spki(certificate.public_key()) == keys.spki(key)
+    except (ValueError, TypeError):
+        return False
