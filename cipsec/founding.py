@@ -1,4 +1,4 @@
-"""A CA below another, in two steps: the folder with its request, then the certificate taken in.
+"""CAs that are not made at once: below another, in two steps; and those that exist, imported.
 
 Making a root is `ca_folder.create`'s; what a certificate must be to be taken is `ca.fitness`'s.
 """
@@ -6,6 +6,7 @@ Making a root is `ca_folder.create`'s; what a certificate must be to be taken is
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -89,20 +90,21 @@ def install(
     chain = Chain(own, issuers.above(own, given))
     require_fit(chain, key, now, _renamed(folder, own))
     _put(folder, chain)
+    _record(folder, own, "taken in", by=by, now=now)
+    return fitness.cautions(chain)
+
+
+def _record(folder: CaFolder, own: x509.Certificate, what: str, *, by: str, now: datetime) -> None:
     event = Event(
         at=int(now.timestamp()),
         event=Code.CA_CERTIFICATE,
         actor=by,
         serial=show_serial(own.serial_number),
         subject=show_name(own.subject),
-        reason=f"issued by {show_name(own.issuer)}",
+        reason=f"{what}; issued by {show_name(own.issuer)}",
     )
-    database = folder.store()
-    try:
+    with closing(folder.store()) as database:
         database.write(lambda db: events.append(db, event))
-    finally:
-        database.close()
-    return fitness.cautions(chain)
 
 
 def require_fit(
@@ -163,3 +165,46 @@ def _is_for(certificate: x509.Certificate, key: keys.PublicKey) -> bool:
         return keys.spki(certificate.public_key()) == keys.spki(key)
     except (ValueError, TypeError):
         return False
+
+
+def adopt(
+    path: Path | None,
+    wanted: Wanted,
+    *,
+    key: keys.PrivateKey,
+    chain: Chain,
+    by: str,
+    now: datetime,
+) -> CaFolder:
+    """Make the folder of a CA that exists, whole or not at all; `chain` is as `chain_of` has it.
+
+    Raises AlreadyExists when there is something.
+    """
+    folder, text = free_folder(path), wanted.text()
+    with files.new_directory(folder.path) as place:
+        draft = CaFolder(place)
+        fill(draft, text, keys.to_pem(key, wanted.passphrase))
+        files.create(draft.certificate_file, _pem([chain.own]), mode=files.PUBLIC)
+        if chain.above:
+            files.create(draft.chain_file, _pem(chain.above), mode=files.PUBLIC)
+            again = subordinate_request(chain.own.subject, key).public_bytes(Encoding.PEM)
+            files.create(draft.request_file, again, mode=files.PUBLIC)
+        _record(draft, chain.own, "imported", by=by, now=now)
+    return folder
+
+
+def chain_of(key: keys.PrivateKey, given: Sequence[x509.Certificate], now: datetime) -> Chain:
+    """Return the certificate of an existing CA and those above it: the first for its key.
+
+    Raises Malformed when none is for the key, Unfit with all that speaks against the CA.
+    """
+    public = key.public_key()
+    own = next((one for one in given if _is_for(one, public)), None)
+    if own is None:
+        raise Malformed(
+            "none of the certificates given is for the key",
+            hint="name the CA's certificate with --certificate FILE",
+        )
+    chain = Chain(own, issuers.above(own, given))
+    require_fit(chain, public, now)
+    return chain

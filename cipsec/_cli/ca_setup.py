@@ -1,4 +1,4 @@
-"""`cipsec ca init`: options to a CA folder; a CA below another is `ca_intermediate`'s."""
+"""`cipsec ca init`: options to a CA folder; other CAs than a new root have files of their own."""
 
 from __future__ import annotations
 
@@ -53,9 +53,29 @@ Intermediate = Annotated[
         "--intermediate", help="A CA below another: make its request, or take --certificate in."
     ),
 ]
+Import = Annotated[
+    Path | None,
+    typer.Option(
+        "--import",
+        metavar="FILE",
+        help="A CA that exists: its key, PEM, DER or PKCS#12, certificates with it or not.",
+    ),
+]
+ImportPassphraseFile = Annotated[
+    str | None,
+    typer.Option(
+        "--import-passphrase-file",
+        metavar="FILE",
+        help="Read what opens the key that is imported; - for stdin.",
+    ),
+]
 CertificateFile = Annotated[
     Path | None,
-    typer.Option("--certificate", metavar="FILE", help="What the CA above made of the request."),
+    typer.Option(
+        "--certificate",
+        metavar="FILE",
+        help="What the CA above made of the request, or that of the key that is imported.",
+    ),
 ]
 ChainFiles = Annotated[
     list[Path] | None,
@@ -81,12 +101,14 @@ def init(
     intermediate: Intermediate = False,
     certificate: CertificateFile = None,
     chain: ChainFiles = None,
+    imported: Import = None,
+    import_passphrase_file: ImportPassphraseFile = None,
     output: RequestOutput = None,
     force: Force = False,
     ca_dir: CaDir = None,
 ) -> None:
     """Make a CA: its key, its certificate, its rules and an empty record."""
-    from cipsec._cli import ca_intermediate
+    from cipsec._cli import ca_import, ca_intermediate
 
     given = Given(
         name=name,
@@ -99,14 +121,24 @@ def init(
         no_passphrase=no_passphrase,
         ca_dir=ca_dir,
     )
+    paths = [*([certificate] if certificate else []), *(chain or ())]
+    if imported is None and import_passphrase_file is not None:
+        raise UsageError("there is no key to be opened", hint="add --import FILE")
+    if imported is not None and intermediate:
+        raise UsageError(
+            "an imported CA has its certificate, whether a CA is above it or not",
+            hint="leave out --intermediate",
+        )
     if output is not None and (certificate or not intermediate):
         raise UsageError("only a request is written with -o", hint="leave out -o")
-    if intermediate and certificate:
-        ca_intermediate.install(talk, given, [certificate, *(chain or ())])
-    elif certificate or chain:
+    if imported is not None:
+        ca_import.adopt(talk, given, imported, paths, import_passphrase_file)
+    elif intermediate and certificate:
+        ca_intermediate.install(talk, given, paths)
+    elif paths:
         raise UsageError(
-            "a root signs its own certificate",
-            hint="add --intermediate and --certificate, or leave out --certificate and --chain",
+            "a new root signs its own certificate, and a request waits for one",
+            hint="leave out --certificate and --chain, or name both with --intermediate",
         )
     elif intermediate:
         ca_intermediate.request(talk, given, output, force=force)

@@ -91,10 +91,11 @@ def from_pem(pem: bytes, passphrase: str | None = None) -> PrivateKey:
         raise Malformed("this is not a private key in PEM") from None
     except UnsupportedAlgorithm as error:
         raise WeakKey(f"this kind of key is not served: {error}") from None
-    return _served_private(key)
+    return served_private(key)
 
 
-def _served_private(key: PrivateKeyTypes) -> PrivateKey:
+def served_private(key: PrivateKeyTypes) -> PrivateKey:
+    """Return a private key of a kind and strength that is served; raise WeakKey."""
     if isinstance(key, (ec.EllipticCurvePrivateKey, rsa.RSAPrivateKey)):
         served(key.public_key())
         return key
