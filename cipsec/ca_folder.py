@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
+import filelock
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -19,7 +20,7 @@ from cipsec.ca.authority import Authority, self_signed
 from cipsec.ca.generation import Generation
 from cipsec.ca.generation import load as _load
 from cipsec.current import CurrentFile
-from cipsec.errors import AlreadyExists, LocalState, Malformed, NotFound
+from cipsec.errors import AlreadyExists, LocalState, Locked, Malformed, NotFound
 from cipsec.pki import keys
 from cipsec.ra import config, templates
 from cipsec.ra.allowlist.live import Allowlists
@@ -27,6 +28,8 @@ from cipsec.ra.external import Programs
 from cipsec.ra.sources import Sources
 from cipsec.ra.vendors.proving import Vendors
 from cipsec.store.database import Database
+
+_PATIENCE_SECONDS = 10.0  # an RSA key is made in one or two
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +125,24 @@ class CaFolder:
         """Held by the one server that runs on this folder."""
         return self.path / "serve.lock"
 
+    @contextlib.contextmanager
+    def keys_held(self) -> Iterator[None]:
+        """Keep others from making keys or changing their passphrase inside the block.
+
+        Raises Locked when somebody does for long, LocalState when there can be no lock.
+        """
+        lock = filelock.FileLock(self.path / "keys.lock", timeout=_PATIENCE_SECONDS)
+        try:
+            lock.acquire()
+        except filelock.Timeout:
+            raise Locked(f"the keys in {self.path} are being changed by another process") from None
+        except OSError as error:
+            raise LocalState(f"{self.path} cannot be locked: {files.reason(error)}") from None
+        try:
+            yield
+        finally:
+            lock.release()
+
     def certificate(self) -> x509.Certificate:
         """Return the CA's certificate; raise Malformed."""
         return _load(self.certificate_file)
@@ -213,7 +234,7 @@ class CaFolder:
         pem = files.read(upcoming.key_file if taking_over else self.key_file)
         if self.certificate() != certificate:
             return self.pair(passphrase)
-        return certificate, keys.from_pem(pem, passphrase)
+        return certificate, keys.from_either_pem(pem, passphrase)
 
     def authorities(self, passphrase: str | None, now: datetime) -> list[Authority]:
         """Return the root that issues and those before it that have not ended, with their keys.
@@ -226,9 +247,12 @@ class CaFolder:
         return [self.authority(passphrase), *living]
 
     def key_files(self) -> list[Path]:
-        """Return every private key under the passphrase of the CA's key; raise LocalState."""
-        every = [self.key_file, self.successor.key_file, self.provisioning_key_file]
-        every += [one.key_file for one in self.previous()]
+        """Return the keys under the CA's passphrase that there are, the CA's own last.
+
+        Raises LocalState.
+        """
+        before = (one.key_file for one in self.previous())
+        every = [self.provisioning_key_file, self.successor.key_file, *before, self.key_file]
         return [path for path in every if files.exists(path)]
 
     def crl_issuers(self, authorities: Sequence[Authority]) -> tuple[CrlIssuer, ...]:
@@ -263,7 +287,7 @@ class CaFolder:
         """
         if self.provisioning_certificate() is None:
             self._make_provisioning_issuer(passphrase, now)
-        key = keys.from_pem(files.read(self.provisioning_key_file), passphrase)
+        key = keys.from_either_pem(files.read(self.provisioning_key_file), passphrase)
         try:
             return Authority(_load(self.provisioning_certificate_file), key)
         except Malformed:
@@ -276,18 +300,19 @@ class CaFolder:
     def _make_provisioning_issuer(self, passphrase: str | None, now: datetime) -> None:
         """Make key and certificate; of several that do so at once, all end with the same pair.
 
-        Nobody waits for anybody: the first key that has the name is everybody's key, also that of
-        a process which ended before it made the certificate.
+        The first key that has the name is everybody's key, also that of a process which ended
+        before it made the certificate.
         """
-        ca = self.authority(passphrase)
-        own = passphrase if self.is_encrypted() else None
-        with contextlib.suppress(AlreadyExists):
-            pem = keys.to_pem(keys.generate(provisioning.KEY_TYPE), own)
-            files.create(self.provisioning_key_file, pem)
-        key = keys.from_pem(files.read(self.provisioning_key_file), own)
-        certificate = provisioning.issuer(ca, key, now=now).public_bytes(Encoding.PEM)
-        with contextlib.suppress(AlreadyExists):
-            files.create(self.provisioning_certificate_file, certificate, mode=files.PUBLIC)
+        with self.keys_held():
+            ca = self.authority(passphrase)
+            own = passphrase if self.is_encrypted() else None
+            with contextlib.suppress(AlreadyExists):
+                pem = keys.to_pem(keys.generate(provisioning.KEY_TYPE), own)
+                files.create(self.provisioning_key_file, pem)
+            key = keys.from_either_pem(files.read(self.provisioning_key_file), own)
+            certificate = provisioning.issuer(ca, key, now=now).public_bytes(Encoding.PEM)
+            with contextlib.suppress(AlreadyExists):
+                files.create(self.provisioning_certificate_file, certificate, mode=files.PUBLIC)
 
     def configuration(self) -> config.Config:
         """Return what ca.toml says; raise Malformed."""

@@ -21,7 +21,7 @@ LAYERS = (
     {"ca", "discovery", "tls", "card"},
     {"est", "ra"},
     {"est.server", "front", "ca_folder"},
-    {"publishing", "founding"},
+    {"publishing", "founding", "passphrase"},
     {"endpoint", "serve", "survey", "demo", "rollover", "report"},
     {"doctor"},
     {"_cli"},

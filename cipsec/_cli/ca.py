@@ -5,6 +5,7 @@ from __future__ import annotations
 from cipsec._cli.ca_crl import crl
 from cipsec._cli.ca_issue import issue
 from cipsec._cli.ca_log import app as log
+from cipsec._cli.ca_passphrase import passphrase
 from cipsec._cli.ca_provision import credentials, provision
 from cipsec._cli.ca_record import listing
 from cipsec._cli.ca_report import report
@@ -35,3 +36,4 @@ command(app, "crl")(crl)
 command(app, "report")(report)
 app.add_typer(log)
 command(app, "rollover")(rollover)
+command(app, "passphrase")(passphrase)

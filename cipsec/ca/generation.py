@@ -73,7 +73,9 @@ class Generation:
 
     def authority(self, passphrase: str | None) -> Authority:
         """Return the root with its key; raise Locked, Malformed, LocalState."""
-        return Authority(self.certificate(), keys.from_pem(files.read(self.key_file), passphrase))
+        return Authority(
+            self.certificate(), keys.from_either_pem(files.read(self.key_file), passphrase)
+        )
 
     def fill(
         self,

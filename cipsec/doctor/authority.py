@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Collection, Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -48,6 +49,10 @@ def provisioning(ca: Ca) -> Iterator[Remark]:
     pair = ca.folder.provisioning_key_file, ca.folder.provisioning_certificate_file
     yield _belongs(*pair, certificate)
     yield from _validity(certificate, ca.now, how(ca))
+    with contextlib.suppress(LocalState):  # which was said
+        if keys.is_twice(files.read(pair[0])):
+            detail = f"{pair[0]} opens with two passphrases: a change of it was cut off"
+            yield warn(detail, "cipsec ca passphrase")
 
 
 def _belongs(key_file: Path, certificate_file: Path, certificate: x509.Certificate) -> Remark:

@@ -21,6 +21,7 @@ PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 PublicKey = ec.EllipticCurvePublicKey | rsa.RSAPublicKey
 
 _MAX_PASSPHRASE = 1023
+_PEM_BEGIN = b"-----BEGIN "
 MIN_RSA_BITS = 2048
 _MAX_RSA_BITS = 8192  # beyond that one signature check costs the server tens of milliseconds
 _MAX_RSA_EXPONENT = 1 << 32  # one as long as the modulus takes fifty times as long to check
@@ -92,6 +93,25 @@ def from_pem(pem: bytes, passphrase: str | None = None) -> PrivateKey:
     except UnsupportedAlgorithm as error:
         raise WeakKey(f"this kind of key is not served: {error}") from None
     return served_private(key)
+
+
+def from_either_pem(pem: bytes, passphrase: str | None = None) -> PrivateKey:
+    """Read a key that is there twice, under an old passphrase and under a new one, or once.
+
+    Raises as `from_pem`: Locked when the passphrase opens neither.
+    """
+    first, *others = (_PEM_BEGIN + part for part in pem.split(_PEM_BEGIN)[1:] or [b""])
+    for form in others:
+        try:
+            return from_pem(form, passphrase)
+        except Locked:
+            continue
+    return from_pem(first, passphrase)
+
+
+def is_twice(pem: bytes) -> bool:
+    """Tell whether a key is there under two passphrases: a change of it was cut off."""
+    return pem.count(_PEM_BEGIN) > 1
 
 
 def served_private(key: PrivateKeyTypes) -> PrivateKey:

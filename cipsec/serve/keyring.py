@@ -1,4 +1,4 @@
-"""The CA's keys in a running server: loaded again when another root has taken over."""
+"""The CA's keys in a running server: loaded once, and again when another root has taken over."""
 
 from __future__ import annotations
 
@@ -9,20 +9,28 @@ from cipsec.ca_folder import CaFolder
 
 
 class Keyring:
-    """The roots with their keys; the passphrase is kept, for the next root's key has the same."""
+    """The roots with their keys; the passphrase is kept, for the next root's key has the same.
 
-    def __init__(self, folder: CaFolder, passphrase: str | None) -> None:
-        """Load the key; raise Locked, Malformed, LocalState."""
+    What is loaded goes on when the passphrase is changed meanwhile.
+    """
+
+    def __init__(self, folder: CaFolder, passphrase: str | None, *, now: datetime) -> None:
+        """Load the keys; raise Locked, Malformed, LocalState."""
         self._folder = folder
         self._passphrase = passphrase
-        self._authority = folder.authority(passphrase)
+        self._authority, *self._others = folder.authorities(passphrase, now)
 
     def current(self) -> Authority:
         """Return the root that issues as the folder has it; raise Locked, LocalState."""
         if self._folder.certificate() != self._authority.certificate:
-            self._authority = self._folder.authority(self._passphrase)
+            taken_over = self._folder.authority(self._passphrase)
+            self._others.append(self._authority)
+            self._authority = taken_over
         return self._authority
 
     def every(self, now: datetime) -> list[Authority]:
         """Return it and those before it that have not ended; raise Locked, LocalState."""
-        return self._folder.authorities(self._passphrase, now)
+        current = self.current()
+        before = [one.certificate() for one in self._folder.previous()]
+        others = (one for one in self._others if one.certificate in before)
+        return [current, *(one for one in others if one.certificate.not_valid_after_utc > now)]

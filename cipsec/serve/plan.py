@@ -14,6 +14,7 @@ from cipsec import times
 from cipsec.ca_folder import CaFolder, CrlIssuer, fingerprint
 from cipsec.discovery.announce import host_name
 from cipsec.discovery.interfaces import announced_on, choose, interfaces
+from cipsec.passphrase import settle
 from cipsec.serve.certificate import ServerCertificate
 from cipsec.serve.keyring import Keyring
 from cipsec.serve.listen import Listen
@@ -138,7 +139,9 @@ def port_of(sockets: Sequence[socket.socket]) -> int:
 
 def make(folder: CaFolder, passphrase: str | None, options: Options) -> Plan:
     """Open the CA and see to the server's certificate; raise LocalState."""
-    plan = Plan(folder, Keyring(folder, passphrase), options, ServerCertificate(folder))
+    keyring = Keyring(folder, passphrase, now=times.now())
+    plan = Plan(folder, keyring, options, ServerCertificate(folder))
+    settle(folder, passphrase)
     plan.renew()
     return plan
 

@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.serialization import pkcs12
 from cryptography.x509.oid import NameOID
 
+from cipsec import times
 from cipsec.ca_folder import fingerprint, open_folder
 from cipsec.pki import keys
 from tests.support import ca, programs, upper
@@ -54,7 +55,7 @@ def usable(place: Path, at: Path, *anchors: x509.Certificate) -> x509.Certificat
     issued = x509.load_der_x509_certificate(ca.receive(folder, ca.request()))
     leaf = upper.write(at / "leaf.pem", issued)
     given = upper.write(at / "anchors.pem", *(anchors or [folder.root()]))
-    between = upper.write(at / "between.pem", *folder.cacerts())
+    between = upper.write(at / "between.pem", *folder.cacerts(times.now()))
     done = programs.run("openssl", "verify", "-CAfile", given, "-untrusted", between, leaf)
     assert done.returncode == 0, done
     return issued
@@ -109,7 +110,7 @@ def test_pkcs12_of_an_intermediate(
     ran = cipsec(*argv(tmp_path, "--import", given, "--name", "Line 4", *opens))
     assert ran.code == 0, ran.err
     folder = open_folder(tmp_path / "ca")
-    assert folder.cacerts() == [middle.certificate, root.certificate]
+    assert folder.cacerts(times.now()) == [middle.certificate, root.certificate]
     request = x509.load_pem_x509_csr(folder.request_file.read_bytes())
     assert request.subject == middle.certificate.subject
     assert request.is_signature_valid

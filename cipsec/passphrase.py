@@ -1,0 +1,84 @@
+"""The passphrase of a CA's keys, changed so that at any moment there is one that opens them all.
+
+Asking for passphrases is `_cli`'s.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from contextlib import closing
+from datetime import datetime
+from pathlib import Path
+
+from cipsec import files
+from cipsec.ca_folder import CaFolder
+from cipsec.errors import CipsecError, LocalState
+from cipsec.pki import keys
+from cipsec.store import events
+from cipsec.store.codes import Code
+from cipsec.store.events import Event
+
+
+def change(folder: CaFolder, old: str | None, new: str | None, *, by: str, now: datetime) -> None:
+    """Put all keys under the passphrase `new`, None for none; a server that runs is not disturbed.
+
+    Whichever passphrase opens the CA's own key opens the others, whenever this ends: they are there
+    under both until that one has changed. Raises Locked for `old`, LocalState when the files belong
+    to somebody else or cannot be written; then `old` opens all that it opened.
+    """
+    with folder.keys_held():
+        opened = {file: keys.from_either_pem(files.read(file), old) for file in folder.key_files()}
+        for file in opened:
+            _require_mine(file)
+            _sweep(file)
+        others = {file: key for file, key in opened.items() if file != folder.key_file}
+        for file, key in others.items():
+            files.replace(file, keys.to_pem(key, new) + keys.to_pem(key, old))
+        files.replace(folder.key_file, keys.to_pem(opened[folder.key_file], new))
+        for file, key in others.items():
+            files.replace(file, keys.to_pem(key, new))
+    what = "the keys are encrypted" if new else "the keys are not encrypted any more"
+    event = Event(
+        int(now.timestamp()), Code.CA_PASSPHRASE, by, reason=f"passphrase changed: {what}"
+    )
+    with closing(folder.store()) as database:
+        database.write(lambda db: events.append(db, event))
+
+
+def settle(folder: CaFolder, passphrase: str | None) -> None:
+    """Finish a change that was cut off: what opens the CA's own key alone opens the others.
+
+    To be called with the passphrase that has just opened that key. What cannot be done now is left
+    for the next time.
+    """
+    if not any(keys.is_twice(files.read(file)) for file in folder.key_files()):
+        return
+    with contextlib.suppress(CipsecError), folder.keys_held():
+        own = files.read(folder.key_file)
+        keys.from_pem(own, passphrase)
+        kept = passphrase if keys.is_encrypted(own) else None
+        for file in folder.key_files():
+            pem = files.read(file)
+            if keys.is_twice(pem):
+                files.replace(file, keys.to_pem(keys.from_either_pem(pem, passphrase), kept))
+            _sweep(file)
+
+
+def _require_mine(file: Path) -> None:
+    """Raise LocalState where the new file would be another user's than the old: root's, mostly."""
+    if os.name == "nt":
+        return
+    owner = file.stat().st_uid
+    if owner != os.geteuid():
+        raise LocalState(
+            f"{file} belongs to another user, who could not read it any more",
+            hint=f"sudo -u '#{owner}' cipsec ca passphrase --ca-dir {file.parent}",
+        )
+
+
+def _sweep(file: Path) -> None:
+    """Remove what a change that was killed has left: a key under the new passphrase, unnamed."""
+    for left in file.parent.glob(f".{file.name}.*"):
+        with contextlib.suppress(OSError):
+            left.unlink()
