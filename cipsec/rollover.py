@@ -184,7 +184,7 @@ def _renew_provisioning(step: Step, authority: Authority, passphrase: str | None
     folder = step.folder
     if folder.provisioning_certificate() is None:
         return
-    key = keys.from_pem(files.read(folder.provisioning_key_file), passphrase)
+    key = keys.from_either_pem(files.read(folder.provisioning_key_file), passphrase)
     pem = provisioning.issuer(authority, key, now=step.now).public_bytes(Encoding.PEM)
     files.replace(folder.provisioning_certificate_file, pem, mode=files.PUBLIC)
 
