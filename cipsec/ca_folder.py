@@ -1,4 +1,4 @@
-"""The CA's folder: what lies in it, how it is made whole, how it is opened."""
+"""The CA's folder: what lies in it and how it is opened; making one is left to `founding`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import contextlib
 import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 
 import filelock
@@ -16,18 +16,20 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from cipsec import files
 from cipsec.ca import issuers, provisioning
-from cipsec.ca.authority import Authority, self_signed
+from cipsec.ca.authority import Authority
 from cipsec.ca.generation import Generation
 from cipsec.ca.generation import load as _load
 from cipsec.current import CurrentFile
 from cipsec.errors import AlreadyExists, LocalState, Locked, Malformed, NotFound
 from cipsec.pki import keys
-from cipsec.ra import config, templates
+from cipsec.ra import config
 from cipsec.ra.allowlist.live import Allowlists
 from cipsec.ra.external import Programs
 from cipsec.ra.sources import Sources
 from cipsec.ra.vendors.proving import Vendors
 from cipsec.store.database import Database
+from cipsec.token.keys import on_token
+from cipsec.token.uri import KeyUri
 
 _PATIENCE_SECONDS = 10.0  # an RSA key is made in one or two
 
@@ -70,6 +72,11 @@ class CaFolder:
     def key_file(self) -> Path:
         """The CA's private key, mode 0600."""
         return self.path / "ca.key"
+
+    @property
+    def token_file(self) -> Path:
+        """Says on which PKCS#11 token the CA's key is, where it is not in the folder."""
+        return self.path / "ca.pkcs11"
 
     @property
     def server_certificate_file(self) -> Path:
@@ -216,9 +223,31 @@ class CaFolder:
         """Tell whether an intermediate CA waits for its certificate; raise LocalState."""
         return files.exists(self.request_file) and not files.exists(self.certificate_file)
 
+    def key_uri(self) -> KeyUri | None:
+        """Return on which token the CA's key is, None where it is in the folder; raise Malformed.
+
+        Then no copy of the folder has it, a backup neither.
+        """
+        return KeyUri.read(self.token_file) if files.exists(self.token_file) else None
+
     def is_encrypted(self) -> bool:
-        """Tell whether the CA's key needs a passphrase."""
+        """Tell whether the CA's key needs a passphrase, or its token a PIN, that somebody gives."""
+        if (uri := self.key_uri()) is not None:
+            return uri.pin_source is None
         return keys.is_encrypted(files.read(self.key_file))
+
+    def private_key(self, passphrase: str | None) -> keys.PrivateKey:
+        """Return the CA's key, from its file or on its token, whose PIN is `passphrase` then.
+
+        Raises Locked when that does not open it, TokenFailed while the token cannot be used.
+        """
+        if (uri := self.key_uri()) is None:
+            return keys.from_either_pem(files.read(self.key_file), passphrase)
+        pin = passphrase or uri.pin()
+        if pin is None:
+            hint = "add --passphrase-file FILE with the PIN"
+            raise Locked(f"the token {uri.token} has a PIN", hint=hint)
+        return on_token(uri, pin, keys.served(self.certificate().public_key()))
 
     def authority(self, passphrase: str | None) -> Authority:
         """Return the CA with its key; raise Locked when the passphrase does not open it."""
@@ -231,10 +260,10 @@ class CaFolder:
         upcoming = self.successor
         # A roll-over changes ca.pem first, in one step, and ca.key after it.
         taking_over = upcoming.exists() and upcoming.certificate() == certificate
-        pem = files.read(upcoming.key_file if taking_over else self.key_file)
+        key = upcoming.private_key(passphrase) if taking_over else self.private_key(passphrase)
         if self.certificate() != certificate:
             return self.pair(passphrase)
-        return certificate, keys.from_either_pem(pem, passphrase)
+        return certificate, key
 
     def authorities(self, passphrase: str | None, now: datetime) -> list[Authority]:
         """Return the root that issues and those before it that have not ended, with their keys.
@@ -305,7 +334,8 @@ class CaFolder:
         """
         with self.keys_held():
             ca = self.authority(passphrase)
-            own = passphrase if self.is_encrypted() else None
+            # Not under a PIN, which is short: the file would tell who guesses that he is right.
+            own = None if self.key_uri() or not self.is_encrypted() else passphrase
             with contextlib.suppress(AlreadyExists):
                 pem = keys.to_pem(keys.generate(provisioning.KEY_TYPE), own)
                 files.create(self.provisioning_key_file, pem)
@@ -369,56 +399,6 @@ def waiting(folder: CaFolder) -> LocalState:
         f"the CA in {folder.path} waits for its certificate: have {folder.request_file} signed",
         hint=f"cipsec ca init --intermediate --certificate FILE --chain FILE --ca-dir {place}",
     )
-
-
-def free_folder(path: Path | None) -> CaFolder:
-    """Return the folder at `path`, or at the default place, for a new CA; raise AlreadyExists."""
-    folder = CaFolder((path or files.default_ca()).absolute())
-    try:
-        files.require_free(folder.path)
-    except AlreadyExists as error:
-        if folder.is_waiting():
-            raise AlreadyExists(f"{folder.path} exists", hint=waiting(folder).hint) from None
-        hint = f"use it with --ca-dir {folder.path}, or name another folder"
-        raise AlreadyExists(error.message, hint=hint) from None
-    return folder
-
-
-def create(
-    path: Path | None,
-    *,
-    name: str,
-    subject: x509.Name,
-    key_type: keys.KeyType,
-    validity: timedelta,
-    passphrase: str | None,
-    hosts: list[str],
-    policy: str,
-    now: datetime,
-) -> CaFolder:
-    """Make a CA folder whole, or nothing; raise AlreadyExists when there is something."""
-    folder = free_folder(path)
-    text = templates.ca_toml(name, hosts=hosts, policy=policy).encode()
-    config.parse(text)  # what people are handed has passed the check it will meet
-    key = keys.generate(key_type)
-    certificate = self_signed(subject, key, now=now, validity=validity)
-    with files.new_directory(folder.path) as draft:
-        fill(CaFolder(draft), text, keys.to_pem(key, passphrase))
-        pem = certificate.public_bytes(Encoding.PEM)
-        files.create(CaFolder(draft).certificate_file, pem, mode=files.PUBLIC)
-    return folder
-
-
-def fill(draft: CaFolder, text: bytes, key: bytes) -> None:
-    """Put into a new folder what every CA has, but for its certificate."""
-    files.create(draft.key_file, key)
-    files.create(draft.config_file, text, mode=files.PUBLIC)
-    for name in ("allowlists", "vendors"):
-        (draft.path / name).mkdir()
-    files.create(
-        draft.path / "allowlists" / "default.csv", templates.ALLOWLIST.encode(), mode=files.PUBLIC
-    )
-    Database.create(draft.store_file).close()
 
 
 def fingerprint(certificate: x509.Certificate) -> str:

@@ -12,6 +12,7 @@
     │   ├── Locked            another process holds it, or the passphrase is wrong
     │   ├── StoreFailed       the store cannot be read or written now
     │   ├── HookFailed        the operator's program did not end well
+    │   ├── TokenFailed       the PKCS#11 token that holds a key of ours cannot be used now
     │   └── Malformed         bytes that are not what they claim to be
     │       ├── WeakKey       well-formed, and too weak or of an unsupported kind
     │       └── Unfit         a certificate that cannot be this CA's, with every objection
@@ -115,6 +116,12 @@ class HookFailed(LocalState):
     """The operator's program that was to be run did not end well."""
 
     kind = "hook_failed"
+
+
+class TokenFailed(LocalState):
+    """The PKCS#11 token that holds a key of ours cannot be used now."""
+
+    kind = "token_failed"
 
 
 class Malformed(LocalState):

@@ -1,6 +1,6 @@
-"""CAs that are not made at once: below another, in two steps; and those that exist, imported.
+"""How a CA's folder comes to be: a root at once, a CA below another in two steps, one imported.
 
-Making a root is `ca_folder.create`'s; what a certificate must be to be taken is `ca.fitness`'s.
+What a certificate must be to be taken is `ca.fitness`'s.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from cryptography import x509
@@ -16,16 +16,77 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from cipsec import files
 from cipsec.ca import fitness, issuers
-from cipsec.ca.authority import subordinate_request
+from cipsec.ca.authority import self_signed, subordinate_request
 from cipsec.ca.fitness import Chain
-from cipsec.ca_folder import CaFolder, certificates_in, fill, free_folder
-from cipsec.errors import LocalState, Malformed, NotFound, Unfit
+from cipsec.ca_folder import CaFolder, certificates_in, waiting
+from cipsec.errors import AlreadyExists, LocalState, Malformed, NotFound, Unfit
 from cipsec.pki import keys
 from cipsec.pki.names import show_name, show_serial
 from cipsec.ra import config, templates
 from cipsec.store import events
 from cipsec.store.codes import Code
+from cipsec.store.database import Database
 from cipsec.store.events import Event
+from cipsec.token.keys import OnToken
+
+_OUTSIDE = "# The CA's key is on this PKCS#11 token, and in no copy of this folder.\n"
+
+
+def free_folder(path: Path | None) -> CaFolder:
+    """Return the folder at `path`, or at the default place, for a new CA; raise AlreadyExists."""
+    folder = CaFolder((path or files.default_ca()).absolute())
+    try:
+        files.require_free(folder.path)
+    except AlreadyExists as error:
+        if folder.is_waiting():
+            raise AlreadyExists(f"{folder.path} exists", hint=waiting(folder).hint) from None
+        hint = f"use it with --ca-dir {folder.path}, or name another folder"
+        raise AlreadyExists(error.message, hint=hint) from None
+    return folder
+
+
+def create(
+    path: Path | None,
+    *,
+    name: str,
+    subject: x509.Name,
+    key_type: keys.KeyType,
+    validity: timedelta,
+    passphrase: str | None,
+    hosts: list[str],
+    policy: str,
+    now: datetime,
+    key: keys.PrivateKey | None = None,
+) -> CaFolder:
+    """Make a CA folder whole, or nothing; raise AlreadyExists when there is something.
+
+    `key` takes the place of a new one: it is on a token, where it stays.
+    """
+    folder = free_folder(path)
+    text = templates.ca_toml(name, hosts=hosts, policy=policy).encode()
+    config.parse(text)  # what people are handed has passed the check it will meet
+    key = key or keys.generate(key_type)
+    certificate = self_signed(subject, key, now=now, validity=validity)
+    with files.new_directory(folder.path) as draft:
+        fill(CaFolder(draft), text, key, passphrase)
+        pem = certificate.public_bytes(Encoding.PEM)
+        files.create(CaFolder(draft).certificate_file, pem, mode=files.PUBLIC)
+    return folder
+
+
+def fill(draft: CaFolder, text: bytes, key: keys.PrivateKey, passphrase: str | None) -> None:
+    """Put into a new folder what every CA has, but for its certificate."""
+    if isinstance(key, OnToken):
+        files.create(draft.token_file, f"{_OUTSIDE}{key.uri}\n".encode(), mode=files.PUBLIC)
+    else:
+        files.create(draft.key_file, keys.to_pem(key, passphrase))
+    files.create(draft.config_file, text, mode=files.PUBLIC)
+    for name in ("allowlists", "vendors"):
+        (draft.path / name).mkdir()
+    files.create(
+        draft.path / "allowlists" / "default.csv", templates.ALLOWLIST.encode(), mode=files.PUBLIC
+    )
+    Database.create(draft.store_file).close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +115,7 @@ def request(
     folder, text = free_folder(path), wanted.text()
     pem = subordinate_request(subject, key).public_bytes(Encoding.PEM)
     with files.new_directory(folder.path) as draft:
-        fill(CaFolder(draft), text, keys.to_pem(key, wanted.passphrase))
+        fill(CaFolder(draft), text, key, wanted.passphrase)
         files.create(CaFolder(draft).request_file, pem, mode=files.PUBLIC)
     return folder
 
@@ -183,7 +244,7 @@ def adopt(
     folder, text = free_folder(path), wanted.text()
     with files.new_directory(folder.path) as place:
         draft = CaFolder(place)
-        fill(draft, text, keys.to_pem(key, wanted.passphrase))
+        fill(draft, text, key, wanted.passphrase)
         files.create(draft.certificate_file, _pem([chain.own]), mode=files.PUBLIC)
         if chain.above:
             files.create(draft.chain_file, _pem(chain.above), mode=files.PUBLIC)

@@ -18,7 +18,7 @@ LAYERS = (
     {"errors"},
     {"files", "safe", "times", "current"},
     {"pki", "store"},
-    {"ca", "discovery", "tls", "card"},
+    {"ca", "discovery", "tls", "card", "token"},
     {"est", "ra"},
     {"est.server", "front", "ca_folder"},
     {"publishing", "founding", "passphrase"},
@@ -37,6 +37,7 @@ ONLY_IN = {
     "zeroconf": {"discovery"},
     "ifaddr": {"discovery"},
     "smartcard": {"card"},
+    "pkcs11": {"token"},
     "httptools": {"front"},
     "OpenSSL": {"tls", "front", "serve"},
     "sqlite3": {

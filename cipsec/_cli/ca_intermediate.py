@@ -20,17 +20,18 @@ if TYPE_CHECKING:
 
 def request(talk: Talk, given: Given, output: str | None, *, force: bool) -> None:
     """Make the folder with key and request; it waits for its certificate."""
-    from cipsec import ca_folder, founding
+    from cipsec import founding
     from cipsec.pki import keys
 
     given.refuse("--days", because="the CA above says how long this one lives")
     title, subject = ca_new.names(given.name, given.subject)
     ca_new.check(given, title)
     kind = keys.KeyType.parse(given.key_type or keys.KeyType.EC_P256)
-    place = ca_folder.free_folder(given.ca_dir).path
+    place = founding.free_folder(given.ca_dir).path
     copy = _copy(output, force=force)
     wanted = founding.Wanted(title, given.hosts, given.policy, ca_new.new_passphrase(talk, given))
-    folder = founding.request(place, wanted, subject=subject, key=keys.generate(kind))
+    key = ca_new.key_on_token(talk, given) or keys.generate(kind)
+    folder = founding.request(place, wanted, subject=subject, key=key)
     pem = files.read(folder.request_file)
     if copy:
         _write(copy, pem, folder, force=force)

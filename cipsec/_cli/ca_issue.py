@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cipsec import files, times
+from cipsec import files, safe, times
 from cipsec._cli import actor, ask
 from cipsec._cli.ca_requests import Note, check_text
 from cipsec._cli.options import CaDir, DryRun, Force, Output, PassphraseFile
@@ -117,10 +117,15 @@ def _order(
 
 
 def passphrase(talk: Talk, folder: CaFolder, file: str | None) -> str | None:
-    """Return the passphrase of the CA's key, asked for where no file is named; None for none."""
+    """Return the passphrase of the CA's key, asked for where no file is named; None for none.
+
+    Of a key on a token it is the PIN.
+    """
     if not folder.is_encrypted():
         return None
-    return ask.secret(talk, "Passphrase of the CA's key", file=file, option="--passphrase-file")
+    uri = folder.key_uri()
+    words = f"PIN of the token {safe.text(uri.token)}" if uri else "Passphrase of the CA's key"
+    return ask.secret(talk, words, file=file, option="--passphrase-file")
 
 
 def _foretell(talk: Talk, order: Order, folder: CaFolder) -> None:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from cryptography import x509
 
     from cipsec.ca_folder import CaFolder
+    from cipsec.pki.keys import PrivateKey
 
 # What is to be done next, by model, besides serving.
 _VENDOR, _LISTED = "vendor add FILE --name NAME", "allowlist add VENDOR:SERIAL"
@@ -43,6 +44,7 @@ class Given:
     policy: str
     passphrase_file: str | None
     no_passphrase: bool
+    key: str | None
     ca_dir: Path | None
 
     def refuse(self, *options: str, because: str) -> None:
@@ -94,8 +96,32 @@ def check(given: Given, title: str) -> None:
     templates.ca_toml(title, hosts=given.hosts, policy=given.policy)
 
 
+def key_on_token(talk: Talk, given: Given, *, make: bool = True) -> PrivateKey | None:
+    """Return the key that `--key` names, made on its token if need be; None where it names none."""
+    from cipsec.pki.keys import KeyType
+    from cipsec.token import making
+    from cipsec.token.uri import KeyUri
+
+    if given.key is None:
+        return None
+    uri = KeyUri.parse(given.key)
+    given.refuse("--no-passphrase", because="a token has a PIN")
+    kind = KeyType.parse(given.key_type) if given.key_type is not None else None
+    words, option = f"PIN of the token {safe.text(uri.token)}", "--passphrase-file"
+    pin = uri.pin() or ask.secret(talk, words, file=given.passphrase_file, option=option)
+    key, made = making.obtain(uri, pin, kind, make=make)
+    what = "made" if made else "found"
+    talk.say(f"cipsec: {what} the key {key.uri.key} on the token {key.uri.token}")
+    return key
+
+
 def new_passphrase(talk: Talk, given: Given) -> str | None:
-    """Return the passphrase of the new key, None for none; ask twice where a person is there."""
+    """Return the passphrase of the new key, None for none; ask twice where a person is there.
+
+    A key on a token has none.
+    """
+    if given.key is not None:
+        return None
     if given.no_passphrase and given.passphrase_file is not None:
         raise UsageError("--passphrase-file and --no-passphrase exclude each other")
     if given.no_passphrase:

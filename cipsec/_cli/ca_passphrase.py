@@ -41,6 +41,11 @@ def passphrase(
     if [passphrase_file, new_passphrase_file] == ["-", "-"]:
         raise UsageError("the two passphrases cannot both come from stdin")
     folder = open_folder(ca_dir)
+    if (uri := folder.key_uri()) is not None:
+        raise UsageError(
+            f"the CA's key is on the token {uri.token}, whose PIN is changed there",
+            hint=f"pkcs11-tool --module {uri.module} --login --change-pin",
+        )
     if not (talk.interactive or no_passphrase or new_passphrase_file):
         raise UsageError(
             "a new passphrase is needed and nobody can be asked",

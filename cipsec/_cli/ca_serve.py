@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cipsec._cli import ask
+from cipsec._cli.ca_issue import passphrase
 from cipsec._cli.options import CaDir, PassphraseFile
 from cipsec._cli.talk import Talk
 from cipsec.errors import CipsecError
@@ -70,11 +70,7 @@ def serve(
         workers=workers,
         duration=times.parse_duration(duration) if duration else None,
     )
-    passphrase = None
-    if folder.is_encrypted():
-        passphrase = ask.secret(
-            talk, "Passphrase of the CA key", file=passphrase_file, option="--passphrase-file"
-        )
+    secret = passphrase(talk, folder, passphrase_file)
     with contextlib.ExitStack() as at_the_end:
 
         def ready(told: Ready) -> None:
@@ -82,7 +78,7 @@ def serve(
             _ready(talk, told, ready_file)
 
         tell = functools.partial(_tell_whoever_listens, talk)
-        run(folder, passphrase, options, ready=ready, tell=tell)
+        run(folder, secret, options, ready=ready, tell=tell)
 
 
 def _ready(talk: Talk, told: Ready, ready_file: Path | None) -> None:

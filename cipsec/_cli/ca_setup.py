@@ -54,11 +54,21 @@ Intermediate = Annotated[
     ),
 ]
 Import = Annotated[
-    Path | None,
+    str | None,
     typer.Option(
         "--import",
-        metavar="FILE",
-        help="A CA that exists: its key, PEM, DER or PKCS#12, certificates with it or not.",
+        metavar="FILE|URI",
+        help="A CA that exists: its key, PEM, DER or PKCS#12, certificates with it or not; or the"
+        " URI of a key on a PKCS#11 token.",
+    ),
+]
+Key = Annotated[
+    str | None,
+    typer.Option(
+        "--key",
+        metavar="URI",
+        help="The key on a PKCS#11 token, made there if need be: 'pkcs11:token=…;object=…?"
+        "module-path=…'. --passphrase-file gives the PIN.",
     ),
 ]
 ImportPassphraseFile = Annotated[
@@ -98,6 +108,7 @@ def init(
     policy: Policy = "approval",
     passphrase_file: PassphraseFile = None,
     no_passphrase: NoPassphrase = False,
+    key: Key = None,
     intermediate: Intermediate = False,
     certificate: CertificateFile = None,
     chain: ChainFiles = None,
@@ -119,11 +130,17 @@ def init(
         policy=policy,
         passphrase_file=passphrase_file,
         no_passphrase=no_passphrase,
+        key=key,
         ca_dir=ca_dir,
     )
     paths = [*([certificate] if certificate else []), *(chain or ())]
     if imported is None and import_passphrase_file is not None:
         raise UsageError("there is no key to be opened", hint="add --import FILE")
+    if imported is not None and key is not None:
+        raise UsageError(
+            "a key is imported from a file, or used where it is on a token",
+            hint="to go on with a CA whose key is on a token: --import with its URI",
+        )
     if imported is not None and intermediate:
         raise UsageError(
             "an imported CA has its certificate, whether a CA is above it or not",
@@ -147,14 +164,15 @@ def init(
 
 
 def _root(talk: Talk, given: Given) -> None:
-    from cipsec import ca_folder, times
+    from cipsec import founding, times
     from cipsec.pki import keys
 
     title, dn = ca_new.names(given.name, given.subject)
     ca_new.check(given, title)
     kind = keys.KeyType.parse(given.key_type or keys.KeyType.EC_P256)
-    folder = ca_folder.create(
-        ca_folder.free_folder(given.ca_dir).path,
+    place = founding.free_folder(given.ca_dir).path
+    folder = founding.create(
+        place,
         name=title,
         subject=dn,
         key_type=kind,
@@ -163,6 +181,7 @@ def _root(talk: Talk, given: Given) -> None:
         hosts=given.hosts,
         policy=given.policy,
         now=times.now(),
+        key=ca_new.key_on_token(talk, given),
     )
     talk.fields("ca", ca_new.record(talk, folder))
     ca_new.tell_next(talk, given)

@@ -180,6 +180,7 @@ def _ca(talk: Talk, folder: CaFolder, db: sqlite3.Connection) -> dict[str, objec
         "issues_until": times.show_time(folder.ends()),
         "key_type": keys.type_name(own.public_key()),
         "key_encrypted": folder.is_encrypted(),
+        "key": str(folder.key_uri() or folder.key_file),
         **roots(talk, folder, times.now()),
         "certificates": certificates.count(db),
         "pending": requests.count_pending(db),

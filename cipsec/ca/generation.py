@@ -73,9 +73,11 @@ class Generation:
 
     def authority(self, passphrase: str | None) -> Authority:
         """Return the root with its key; raise Locked, Malformed, LocalState."""
-        return Authority(
-            self.certificate(), keys.from_either_pem(files.read(self.key_file), passphrase)
-        )
+        return Authority(self.certificate(), self.private_key(passphrase))
+
+    def private_key(self, passphrase: str | None) -> keys.PrivateKey:
+        """Return its key; raise Locked, Malformed, LocalState."""
+        return keys.from_either_pem(files.read(self.key_file), passphrase)
 
     def fill(
         self,

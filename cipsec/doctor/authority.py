@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import stat
 from collections.abc import Collection, Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -24,7 +26,10 @@ from cipsec.pki.names import host_name, sans_of, show_name, show_san
 from cipsec.rollover import is_interrupted
 from cipsec.serve.certificate import ServerCertificate
 from cipsec.times import show_duration, show_time
+from cipsec.token.module import module
+from cipsec.token.uri import KeyUri
 
+_ANY_OTHER = stat.S_IRWXG | stat.S_IRWXO
 _SOON = timedelta(days=180)  # for endpoints to renew, and take up the next root as they do
 _ANOTHER = "make another CA and bring it to the devices: cipsec ca init"
 _ABOVE = "have it renewed, and the CAs below it"
@@ -34,11 +39,22 @@ _RESTORE = "restore the CA folder from a backup"
 
 def key(ca: Ca) -> Iterator[Remark]:
     """See that the CA's keys are those of its certificates: of each root that there is."""
-    if not is_interrupted(ca.folder):  # else ca.key is to follow, as another check says
+    if (uri := ca.folder.key_uri()) is not None:
+        yield from _on_token(uri)
+    elif not is_interrupted(ca.folder):  # else ca.key is to follow, as another check says
         yield _belongs(ca.folder.key_file, ca.folder.certificate_file, ca.folder.certificate())
     upcoming = ca.folder.next()
     for one in [*([upcoming] if upcoming else []), *ca.folder.previous()]:
         yield _belongs(one.key_file, one.certificate_file, one.certificate())
+
+
+def _on_token(uri: KeyUri) -> Iterator[Remark]:
+    """See that the token is there; of the key nothing is seen without the PIN."""
+    module(uri.module).token(uri)
+    yield ok(f"the token {uri.token} is there; that {uri.key} is ca.pem's key is not seen")
+    source = uri.pin_source
+    if source is not None and os.name != "nt" and source.stat().st_mode & _ANY_OTHER:
+        yield fail(f"{source}, the token's PIN, can be read by others", f"chmod 600 {source}")
 
 
 def provisioning(ca: Ca) -> Iterator[Remark]:

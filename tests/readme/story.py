@@ -75,7 +75,7 @@ class Story:
         """Start the server and go on once it is ready; it ends with the story."""
         ready = self._folder / "ready.json"
         given = [*words, "--ready-file", str(ready), "--for", f"{_SERVE_SECONDS}s"]
-        asked = ("Passphrase of the CA key: ", _PASSPHRASE)
+        asked = ("Passphrase of the CA's key: ", _PASSPHRASE)
         self._server = threading.Thread(target=lambda: at_terminal(given, asked), daemon=True)
         self._server.start()
         while not ready.exists():

@@ -11,8 +11,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from cipsec import ca_folder as folders
-from cipsec import times
+from cipsec import founding, times
 from cipsec.ca_folder import CaFolder
 from cipsec.errors import LocalState
 from cipsec.pki import cms, keys, names
@@ -24,7 +23,7 @@ CONTENT = b"all is well\r\n\0\xff"
 
 def make(path: Path, key_type: str) -> CaFolder:
     """Make a CA with a key of this type, and a long name."""
-    return folders.create(
+    return founding.create(
         path,
         name="Line 4",
         subject=names.parse_subject(f"CN={'L' * 64},O=Plant"),

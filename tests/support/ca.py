@@ -11,7 +11,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
-from cipsec import ca_folder, times
+from cipsec import founding, times
 from cipsec.ca_folder import CaFolder
 from cipsec.pki import csr, keys, names
 from cipsec.pki.csr import CertificateRequest
@@ -31,7 +31,7 @@ def make(
     now: datetime | None = None,
 ) -> CaFolder:
     """Make the CA "Line 4" in `path`."""
-    return ca_folder.create(
+    return founding.create(
         path,
         name="Line 4",
         subject=names.parse_subject("CN=Line 4"),
