@@ -77,6 +77,30 @@ def _take_over(temporary: Path, path: Path) -> None:
     temporary.replace(path)
 
 
+@contextlib.contextmanager
+def new_file(path: Path, *, overwrite: bool = False, mode: int = PRIVATE) -> Iterator[Path]:
+    """Yield an empty file beside `path` to fill, which gets the name when the block ends well.
+
+    For what is too large to be held. Raises AlreadyExists when there is one and `overwrite` is not
+    given, LocalState when it cannot be written.
+    """
+    if not overwrite and exists(path):
+        raise AlreadyExists(f"{path} exists", hint="add -f to overwrite it")
+    with _complete(path, b"", mode) as temporary:
+        yield temporary
+        with temporary.open("rb+") as file:
+            os.fsync(file.fileno())
+        if overwrite:
+            if path.exists() and not path.is_file():
+                raise LocalState(f"{path} is not a file that can be replaced")
+            temporary.replace(path)
+            return
+        try:
+            _take_name(temporary, path)
+        except FileExistsError:
+            raise AlreadyExists(f"{path} exists", hint="add -f to overwrite it") from None
+
+
 def append_line(path: Path, line: bytes) -> None:
     """Add a line to a private file, made when missing, durably; raise LocalState when it fails.
 

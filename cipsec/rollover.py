@@ -24,7 +24,7 @@ from cipsec.ca.authority import Authority
 from cipsec.ca.generation import Generation
 from cipsec.ca.rollover import made_at, successor
 from cipsec.ca_folder import CaFolder, fingerprint
-from cipsec.errors import AlreadyExists, LocalState, NotFound
+from cipsec.errors import AlreadyExists, LocalState, NotFound, UsageError
 from cipsec.pki import keys
 from cipsec.pki.names import show_name, show_serial
 from cipsec.store import certificates, due, events
@@ -85,6 +85,14 @@ def sweep(step: Step) -> None:
         raise LocalState(f"{where} cannot be written: {files.reason(error)}") from None
 
 
+def _require_file(folder: CaFolder) -> None:
+    if (uri := folder.key_uri()) is not None:
+        raise UsageError(
+            f"the CA's key is on the token {uri.token}, and its next key would be in a file",
+            hint="make another CA with its key on the token: cipsec ca init --help",
+        )
+
+
 def prepare(
     step: Step, passphrase: str | None, *, key_type: keys.KeyType, validity: timedelta
 ) -> Generation:
@@ -94,6 +102,7 @@ def prepare(
     Raises AlreadyExists when there is one, Locked, and what `successor` raises.
     """
     folder = step.folder
+    _require_file(folder)
     sweep(step)
     require_none(folder)
     certificate, old_key = folder.pair(passphrase)

@@ -22,7 +22,7 @@ LAYERS = (
     {"est", "ra"},
     {"est.server", "front", "ca_folder"},
     {"publishing", "founding", "passphrase"},
-    {"endpoint", "serve", "survey", "demo", "rollover", "report"},
+    {"endpoint", "serve", "survey", "demo", "rollover", "report", "backup"},
     {"doctor"},
     {"_cli"},
     {"__main__"},
@@ -46,6 +46,7 @@ ONLY_IN = {
         "serve",
         "rollover",
         "report",
+        "backup",
         "doctor",
         "_cli",
     },  # beyond `store` as a type of connections handed on

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from cipsec._cli.ca_backup import backup, restore
 from cipsec._cli.ca_crl import crl
 from cipsec._cli.ca_issue import issue
 from cipsec._cli.ca_log import app as log
@@ -37,3 +38,5 @@ command(app, "report")(report)
 app.add_typer(log)
 command(app, "rollover")(rollover)
 command(app, "passphrase")(passphrase)
+command(app, "backup")(backup)
+command(app, "restore")(restore)

@@ -115,7 +115,8 @@ def _prepare(
     secret = passphrase(talk, step.folder, file)
     steps.prepare(step, secret, key_type=kind, validity=timedelta(days=days or _DAYS))
     talk.say("cipsec: the next root is made and handed out at /cacerts; the present one issues")
-    talk.say("cipsec: next, once endpoints have renewed: cipsec ca rollover --activate")
+    talk.say("cipsec: next, for an earlier backup does not know it: cipsec ca backup FILE")
+    talk.say("cipsec: and once endpoints have renewed: cipsec ca rollover --activate")
     return True
 
 

@@ -51,6 +51,8 @@ class Code(StrEnum):
 
     # The record itself.
     LOG_CHAINED = "log-chained"
+    BACKED_UP = "backed-up"
+    RESTORED = "restored"
     REPORT_SIGNED = "report-signed"
 
     TEST = "test"  # of `notify test`, which no log holds
