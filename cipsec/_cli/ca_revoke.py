@@ -44,6 +44,10 @@ OfCredential = Annotated[
 WithEnrolled = Annotated[
     bool, typer.Option("--with-enrolled", help="And all that was enrolled with --credential.")
 ]
+Unknown = Annotated[
+    bool,
+    typer.Option("--unknown", help="Serial numbers, whole, that may not be on record (restored)."),
+]
 Reason = Annotated[
     str,
     typer.Option(
@@ -59,13 +63,15 @@ Reason = Annotated[
 class _Wish:
     """What an operator asked for: which certificates, why, and how.
 
-    `grace` is how long after its end a certificate may renew, and is to be revoked.
+    `grace` is how long after its end a certificate may renew, and is to be revoked; `end_of_ca` is
+    there where the serial numbers may not be on record.
     """
 
     serials: list[str]
     device: DeviceId | None
     credential: str | None
     with_enrolled: bool
+    end_of_ca: datetime | None
     reason: str
     note: str | None
     dry_run: bool
@@ -83,6 +89,8 @@ class _Wish:
             )
         if self.device:
             return revocation.by_device(db, self.device, ended)
+        if self.end_of_ca:
+            return revocation.by_unknown(db, self.serials, self.end_of_ca, now)
         return revocation.by_serials(db, self.serials)
 
 
@@ -93,6 +101,7 @@ def revoke(
     device: OfDevice = None,
     credential: OfCredential = None,
     with_enrolled: WithEnrolled = False,
+    unknown: Unknown = False,
     reason: Reason = "unspecified",
     note: Note = None,
     dry_run: DryRun = False,
@@ -116,6 +125,8 @@ def revoke(
         raise UsageError("say which certificates, in one way", hint=hint)
     if with_enrolled and credential is None:
         raise UsageError("--with-enrolled belongs to --credential", hint="leave it out")
+    if unknown and not serials:
+        raise UsageError("--unknown belongs to serial numbers", hint="give them, or leave it out")
     check_text(note, "--note")
     folder = open_folder(ca_dir)
     wish = _Wish(
@@ -123,6 +134,7 @@ def revoke(
         device=DeviceId.parse(device) if device is not None else None,
         credential=credential,
         with_enrolled=with_enrolled,
+        end_of_ca=folder.certificate().not_valid_after_utc if unknown else None,
         reason=reason_named(reason),
         note=note or None,
         dry_run=dry_run,
@@ -207,6 +219,7 @@ def _revoke(db: sqlite3.Connection, wish: _Wish, shown: Choice, now: datetime) -
     choice = wish.choice(db, now)  # there may be more by now
     if not wish.yes and choice.serials != shown.serials:
         raise LocalState("meanwhile there are others to revoke", hint="run it again")
+    revocation.record_unknown(db, choice.rows)
     return revocation.revoke_all(
         db,
         choice.rows,

@@ -143,6 +143,8 @@ def _certificate(row: CertificateRow) -> dict[str, object]:
     from cipsec.pki.faults import UNREADABLE
 
     now = times.now()
+    if not row.der:  # revoked by its serial number, and never seen
+        return {**ca_shown.certificate(row, now), "proved": row.proved}
     try:
         parsed = x509.load_der_x509_certificate(row.der)
         described = describe.certificate(parsed, now)
@@ -221,4 +223,4 @@ def _print(talk: Talk, key: str, record: dict[str, object]) -> None:
             shown[name] = talk.fingerprint(str(record[name]))
         if record["root_sha256"] == record["sha256"]:  # said once is enough
             shown = {name: value for name, value in shown.items() if name not in _OF_THE_ROOT}
-    talk.fields(key, lines.of(shown) if key == "certificate" else shown)
+    talk.fields(key, lines.of(shown) if "days_left" in shown else shown)

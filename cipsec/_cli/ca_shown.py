@@ -76,7 +76,7 @@ def certificate(row: CertificateRow, now: datetime) -> Record:
         "status": row.status(now),
         "reason": row.reason,
         "rule": row.rule,
-        "sha256": hashlib.sha256(row.der).hexdigest(),
+        "sha256": hashlib.sha256(row.der).hexdigest() if row.der else None,
         "revoked_at": moment(row.revoked_at),
         "revoked_by": row.revoked_by,
         "revocation": row.revocation,

@@ -11,9 +11,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from cipsec.ca.profile import PROVISIONING
+from cipsec.ca.profile import ENDPOINT, PROVISIONING
 from cipsec.errors import NotFound, StoreFailed, UsageError
 from cipsec.pki.device import DeviceId
+from cipsec.pki.names import show_serial
 from cipsec.ra import provisioning
 from cipsec.store import certificates, credentials, events
 from cipsec.store.certificates import CertificateRow
@@ -30,6 +31,8 @@ REASONS = (
     "privilegeWithdrawn",
 )
 
+UNKNOWN = "not on record"  # stands for the rule of a certificate that only its holder has
+_LONGEST = 40  # hex digits: RFC 5280 section 4.1.2.2
 _SHORTEST = 8  # hex digits of a serial number; fewer begin too many
 
 
@@ -128,6 +131,58 @@ def _by_prefix(db: sqlite3.Connection, text: str) -> CertificateRow:
     if len(found) > 1:
         raise UsageError(f"{digits} begins more than one serial number", hint="give more digits")
     return found[0]
+
+
+def by_unknown(
+    db: sqlite3.Connection, given: Iterable[str], end_of_ca: datetime, now: datetime
+) -> Choice:
+    """Choose certificates that the record may not have: it was restored from a backup.
+
+    By their whole serial numbers. Rows of those that are not on record are not there yet: see
+    `record_unknown`. Raises UsageError for what is no serial number.
+    """
+    rows = {}
+    for text in given:
+        digits = text.strip().lower().replace(":", "")
+        if not 0 < len(digits) <= _LONGEST or not set(digits) <= set("0123456789abcdef"):
+            raise UsageError(
+                f"{text!r} is not a whole serial number",
+                hint=f"give all of its digits, {_LONGEST} at most: cipsec cert show FILE",
+            )
+        serial = show_serial(int(digits, 16))
+        known = certificates.by_serial(db, serial)
+        rows[serial] = known or _unknown(serial, end_of_ca, now)
+    return Choice(tuple(rows.values()))
+
+
+def _unknown(serial: str, end_of_ca: datetime, now: datetime) -> CertificateRow:
+    """Return what can be said of a certificate that nobody has: it ends with the CA at the latest.
+
+    Its time of issue stands in its serial number, where this program made that.
+    """
+    at = min(int(serial[:12] or "0", 16) // 1000, int(now.timestamp()))
+    return CertificateRow(
+        serial=serial,
+        enrollment="",
+        kind=ENDPOINT,
+        subject="not on record",
+        device=None,
+        mac=None,
+        not_before=at,
+        not_after=int(end_of_ca.timestamp()),
+        issued_at=at,
+        rule=UNKNOWN,
+        reason="revoked by its serial number; the record does not have it",
+        proved="nothing",
+        der=b"",
+    )
+
+
+def record_unknown(db: sqlite3.Connection, rows: Iterable[CertificateRow]) -> None:
+    """Put on record those of `by_unknown` that are not, in the caller's transaction."""
+    for row in rows:
+        if row.rule == UNKNOWN and certificates.by_serial(db, row.serial) is None:
+            certificates.insert(db, row)
 
 
 def by_device(db: sqlite3.Connection, device: DeviceId, now: datetime) -> Choice:

@@ -42,6 +42,8 @@ def contents(folder: CaFolder) -> dict[str, tuple[int, str]]:
     found = {}
     for path in sorted(folder.path.rglob("*")):
         name = path.relative_to(folder.path).as_posix()
+        if name.startswith("."):  # half-written
+            continue
         if path.is_file() and not name.startswith("store.") and not name.endswith(".lock"):
             digest = hashlib.sha256(path.read_bytes()).hexdigest()
             found[name] = path.stat().st_mode & 0o777, digest
