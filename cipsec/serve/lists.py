@@ -17,9 +17,10 @@ from pathlib import Path
 from cipsec import files, publishing, times
 from cipsec.ca_folder import CaFolder
 from cipsec.current import Stamp, stamp
-from cipsec.errors import CipsecError, LocalState
+from cipsec.errors import CipsecError, LocalState, Malformed
 from cipsec.est import crls as bodies
 from cipsec.est.crls import Bodies
+from cipsec.pki import der
 from cipsec.ra.config import ConfigFile
 from cipsec.ra.publication import CrlConfig
 from cipsec.serve.plan import Plan
@@ -35,29 +36,30 @@ _WHOLE_SECONDS = 30.0  # between two looks at everything, where nothing seems to
 _FAILED_SECONDS = 10.0
 _SHARE = 4  # times as long as signing took, nothing is signed
 
+_SEQUENCE = 0x30
+
 _Seen = tuple[object, ...]
 
 
 class Signing:
     """Signs the lists that are due; one object in one process of a server."""
 
-    def __init__(self, plan: Plan, database: Database) -> None:
+    def __init__(self, plan: Plan) -> None:
         self._plan = plan
-        self._database = database
         self._config = ConfigFile(plan.folder.config_file)
         self._wanted = CrlConfig()
         self._seen: _Seen | None = None
         self._looked = 0.0
         self._said = ""
 
-    def sign(self) -> float:
+    def sign(self, database: Database) -> float:
         """Sign what is due, in the thread that calls; return after how many seconds to look again.
 
         What goes wrong is logged, once while it stays the same; the lists that are there remain.
         """
         began = time.monotonic()
         try:
-            self._sign(began)
+            self._sign(database, began)
             self._said = ""
         except CipsecError as error:
             self._seen = None
@@ -67,13 +69,13 @@ class Signing:
             return _FAILED_SECONDS
         return max(_SECONDS, _SHARE * (time.monotonic() - began))
 
-    def _sign(self, began: float) -> None:
-        seen = (*self._stamps(), self._database.read(crls.newest), self._crl_config())
+    def _sign(self, database: Database, began: float) -> None:
+        seen = (*self._stamps(), database.read(crls.newest), self._crl_config())
         if seen == self._seen and began - self._looked < _WHOLE_SECONDS:
             return
         made = publishing.publish(
             self._plan.folder,
-            self._database,
+            database,
             self._plan.crl_issuers(),
             now=times.now(),
             validity=self._wanted.validity,
@@ -95,18 +97,20 @@ class Signing:
         return self._wanted
 
 
-def sign_first(plan: Plan) -> None:
+def sign_first(plan: Plan) -> Signing:
     """Sign what is due before anybody is answered; what goes wrong keeps nobody from enrolling."""
+    signing = Signing(plan)
     with closing(plan.folder.store()) as database:
-        Signing(plan, database).sign()
+        signing.sign(database)
+    return signing
 
 
-async def keep_signed(signing: Signing) -> None:
+async def keep_signed(signing: Signing, database: Database) -> None:
     """Sign what is due from now on; when it is cancelled, what is being signed is finished."""
     seconds = _SECONDS
     while True:
         await asyncio.sleep(seconds)
-        work = asyncio.ensure_future(asyncio.to_thread(signing.sign))
+        work = asyncio.ensure_future(asyncio.to_thread(signing.sign, database))
         try:
             seconds = await asyncio.shield(work)
         finally:
@@ -144,9 +148,12 @@ class Handed:
         return self._stamps() != self._seen
 
     def load(self) -> None:
-        """Read the lists; raise LocalState, and those of before remain."""
+        """Read the lists; raise LocalState, and those of before remain.
+
+        One that is gone is handed out as before: it will be signed anew, and is no secret.
+        """
         seen = self._stamps()
-        lists = {path: _read(path, one) for path, one in seen.items()}
+        lists = self._lists | {path: _read(path, one) for path, one in seen.items()}
         self._bodies = bodies.bodies([one.der for one in lists.values()]) if lists else None
         self._lists, self._seen = lists, seen
 
@@ -156,9 +163,17 @@ class Handed:
 
 
 def _read(path: Path, seen: Stamp) -> List:
-    der = files.read(path, limit=publishing.LIMIT)
-    tag = f'"{hashlib.sha256(der).hexdigest()[:32]}"'
-    return List(der, datetime.fromtimestamp(seen[0] // 10**9, UTC), tag)
+    """Read a list; raise Malformed for what is none, though not for all of that.
+
+    To parse 100,000 entries would keep the event loop waiting; who gets it, verifies it.
+    """
+    data = files.read(path, limit=publishing.LIMIT)
+    try:
+        der.only(data, _SEQUENCE)
+    except (ValueError, IndexError):
+        raise Malformed(f"{path} holds no revocation list") from None
+    tag = f'"{hashlib.sha256(data).hexdigest()[:32]}"'
+    return List(data, datetime.fromtimestamp(seen[0] // 10**9, UTC), tag)
 
 
 def hand_out(folder: CaFolder) -> Handed:

@@ -18,7 +18,7 @@ from cipsec.serve import workers
 from cipsec.serve.answering import serving
 from cipsec.serve.ending import beside, ending
 from cipsec.serve.listen import bind
-from cipsec.serve.lists import hand_out, sign_first
+from cipsec.serve.lists import Signing, hand_out, sign_first
 from cipsec.serve.plan import Options, Plan, Ready
 from cipsec.serve.upkeep import announced, keep_certificate, listing, telling
 from cipsec.store.events import Event
@@ -46,15 +46,15 @@ def run(
     _allow_connections()
     with _only_one(folder):
         plan = plans.make(folder, passphrase, options)
-        sign_first(plan)
+        signing = sign_first(plan)
         sockets = bind(options.listen)
         told = plan.ready(sockets)
         try:
             if options.workers == 1:
-                asyncio.run(_alone(plan, sockets, lambda: ready(told), tell))
+                asyncio.run(_alone(plan, signing, sockets, lambda: ready(told), tell))
             else:
                 children = [workers.fork(plan, sockets, tell) for _ in range(options.workers)]
-                asyncio.run(workers.parent(plan, told.port, children, lambda: ready(told)))
+                asyncio.run(workers.parent(plan, signing, told.port, children, lambda: ready(told)))
         finally:
             for bound in sockets:
                 bound.close()
@@ -89,6 +89,7 @@ def _allow_connections() -> None:
 
 async def _alone(
     plan: Plan,
+    signing: Signing,
     sockets: Sequence[socket.socket],
     ready: Callable[[], None],
     tell: Callable[[Event], None],
@@ -98,7 +99,7 @@ async def _alone(
     async with (
         ending(plan.options.duration) as end,
         serving(plan, sockets, tell, handed),
-        listing(plan, handed),
+        listing(plan, signing, handed),
         telling(plan),
         announced(plan, plans.port_of(sockets)),
         beside(keep_certificate(plan)),

@@ -65,12 +65,11 @@ async def telling(plan: Plan) -> AsyncIterator[None]:
 
 
 @contextlib.asynccontextmanager
-async def listing(plan: Plan, handed: Handed) -> AsyncIterator[None]:
+async def listing(plan: Plan, signing: Signing, handed: Handed) -> AsyncIterator[None]:
     """Keep the revocation list signed inside the block, and hand it out where ca.toml says."""
     database = plan.folder.store()
-    signing = Signing(plan, database)
     try:
-        async with distributing(plan, handed), beside(keep_signed(signing)):
+        async with distributing(plan, handed), beside(keep_signed(signing, database)):
             yield
     finally:
         database.close()

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 
 from cipsec.serve.answering import serving
 from cipsec.serve.ending import End, beside, ending
-from cipsec.serve.lists import follow, hand_out
+from cipsec.serve.lists import Signing, follow, hand_out
 from cipsec.serve.plan import Plan
 from cipsec.serve.upkeep import announced, keep_certificate, listing, telling
 from cipsec.store.events import Event
@@ -43,13 +43,15 @@ async def _worker(
         await end.wait()
 
 
-async def parent(plan: Plan, port: int, children: Sequence[int], ready: Callable[[], None]) -> None:
+async def parent(
+    plan: Plan, signing: Signing, port: int, children: Sequence[int], ready: Callable[[], None]
+) -> None:
     """Announce, renew and list while the children serve; end them all at the end."""
     handed = hand_out(plan.folder)
     try:
         async with (
             ending(plan.options.duration) as end,
-            listing(plan, handed),
+            listing(plan, signing, handed),
             beside(follow(handed)),
             telling(plan),
             announced(plan, port),

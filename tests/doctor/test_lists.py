@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from cipsec import times
 from cipsec.ca_folder import CaFolder
 from tests.support import ca, listed, serving
 from tests.support.listed import Plant
@@ -51,7 +52,7 @@ def test_current(plant: Plant) -> None:
 def test_revoked_and_not_listed(plant: Plant) -> None:
     """For a minute that is how it goes; then somebody has to sign."""
     plant.publish()
-    plant.revoke(plant.issue())
+    plant.revoke(plant.issue(), at=times.now())
     [now] = at_ca(plant.folder, "revocation list")
     assert now.verdict is OK
     assert now.detail.endswith("is not on it yet")
