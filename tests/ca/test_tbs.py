@@ -65,7 +65,13 @@ def asked(
 
 
 def by_builder(
-    ca: Authority, request: CertificateRequest, *, serial: int, begin: datetime, end: datetime
+    ca: Authority,
+    request: CertificateRequest,
+    *,
+    serial: int,
+    begin: datetime,
+    end: datetime,
+    crl_url: str | None = None,
 ) -> x509.Certificate:
     """Return what CertificateBuilder makes of the same request: the oracle."""
     rsa_key = isinstance(request.public_key, rsa.RSAPublicKey)
@@ -99,6 +105,10 @@ def by_builder(
     ).add_extension(
         x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(issuer), critical=False
     )
+    if crl_url:
+        names = [x509.UniformResourceIdentifier(crl_url)]
+        point = x509.DistributionPoint(names, None, None, None)
+        builder = builder.add_extension(x509.CRLDistributionPoints([point]), critical=False)
     if request.identity.mac:
         attributes = mac_attributes(request.identity.mac)
         extension = x509.UnrecognizedExtension(SUBJECT_DIRECTORY_ATTRIBUTES, attributes)
@@ -131,6 +141,7 @@ def check_against_builder(
         serial=int(issued.serial, 16),
         begin=issued.not_before,
         end=issued.not_after,
+        crl_url=form.crl_url,
     )
     assert certificate.tbs_certificate_bytes == oracle.tbs_certificate_bytes
     assert outer_algorithm(certificate) == outer_algorithm(oracle)
@@ -152,6 +163,20 @@ def test_bytes_are_the_builders(own_key: KeyType, subject_key: KeyType, names: s
         mac=MAC if names == "MAC" else None,
     )
     check_against_builder(authority(own_key), request)
+
+
+@pytest.mark.parametrize("mac", [MAC, None], ids=["MAC", "no MAC"])
+@pytest.mark.parametrize("own_key", [KeyType.EC_P256, KeyType.RSA_2048])
+def test_where_the_revocation_list_is(own_key: KeyType, mac: Mac | None) -> None:
+    """Said as the builder says it, and not at all where there is no such place."""
+    url = "http://crl.plant.example:8080/line-4/ca.crl"
+    form = profile.endpoint(timedelta(days=730), timedelta(hours=24), url)
+    found = check_against_builder(authority(own_key), asked(sans=SANS, mac=mac), form)
+    points = found.extensions.get_extension_for_class(x509.CRLDistributionPoints)
+    assert not points.critical
+    assert [[name.value for name in one.full_name or []] for one in points.value] == [[url]]
+    without = check_against_builder(authority(own_key), asked(sans=SANS, mac=mac))
+    assert x509.CRLDistributionPoints.oid not in [one.oid for one in without.extensions]
 
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=16)
