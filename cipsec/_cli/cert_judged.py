@@ -13,8 +13,9 @@ from cipsec._cli.given import look, say_left
 from cipsec._cli.talk import Talk
 from cipsec.errors import CipsecError, LocalState, Malformed
 from cipsec.pki import verify
+from cipsec.pki.chain import leaf_first
 from cipsec.pki.lint import Finding
-from cipsec.pki.load import Contents
+from cipsec.pki.names import show_name
 
 if TYPE_CHECKING:
     from cryptography import x509
@@ -106,20 +107,17 @@ def _findings(
             kinds = ", ".join(held.kinds())
             yield Finding("file", "warn", f"there is no certificate in it, only: {kinds}")
             return
-        certificates = held.required_certificates()
-        _say_of_several(talk, held, certificates)
-        yield from _judged(certificates, expected, at, looked.profile)
+        leaf, *others = leaf_first(held.required_certificates())
+        if others:
+            whose = show_name(leaf.subject) or "no name"
+            told = f"of {held.source} the certificate of {whose} is judged, the others help it"
+            talk.say(f"cipsec: {told}")
+        say_left(talk, held, "certificate")
+        yield from _judged(leaf, others, expected, at, looked.profile)
     except (LocalState, Malformed) as error:
         if not several:
             raise
         yield _not_read(error)
-
-
-def _say_of_several(talk: Talk, held: Contents, certificates: Sequence[x509.Certificate]) -> None:
-    if len(certificates) > 1:
-        told = f"of {held.source} the first certificate is judged, the others help its path"
-        talk.say(f"cipsec: {told}")
-    say_left(talk, held, "certificate")
 
 
 def _not_read(error: CipsecError) -> Finding:
@@ -127,12 +125,12 @@ def _not_read(error: CipsecError) -> Finding:
 
 
 def _judged(
-    certificates: Sequence[x509.Certificate],
+    leaf: x509.Certificate,
+    others: Sequence[x509.Certificate],
     expected: verify.Expected,
     at: datetime,
     profile: str | None,
 ) -> list[Finding]:
-    leaf, *others = certificates
     with_others = dataclasses.replace(expected, intermediates=[*others, *expected.intermediates])
     findings = verify.certificate(leaf, with_others, at)
     if profile == "rfc5280":

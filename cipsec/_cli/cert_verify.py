@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 Given = Annotated[
     list[str],
-    typer.Argument(metavar="FILE|-", help="Certificates, folders of them; - for stdin."),
+    typer.Argument(metavar="FILE…", help="Certificates, folders of them; - for stdin."),
 ]
 Trust = Annotated[
     list[str] | None,
@@ -70,7 +70,8 @@ def verify(
 ) -> int | None:
     """Judge certificates; exit code 10 when a check fails. Without --trust no path is judged.
 
-    Of several certificates in one file the first is judged, the others help to build its path.
+    Of several certificates in one file the first that issued none of the others is judged; these
+    help to build its path.
     """
     from cipsec import times
     from cipsec._cli.cert_judged import Looked, judge

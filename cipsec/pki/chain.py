@@ -20,13 +20,13 @@ from cryptography.hazmat.primitives._serialization import Encoding
 from cipsec.errors import Untrusted
 from cipsec.pki import path
 from cipsec.pki.faults import UNREADABLE, why
-from cipsec.pki.issued import directly_issued, has_whole_signature, is_self_issued
+from cipsec.pki.issued import directly_issued, is_self_issued, is_whole
 from cipsec.pki.names import same_name, show_name
 from cipsec.pki.path import Authority
 from cipsec.pki.search import MAX_CAS_FOUND, Anchors, Objection, ends
 from cipsec.times import show_time
 
-__all__ = ["Chain", "build", "directly_issued", "is_self_issued", "verify_chain"]
+__all__ = ["Chain", "build", "directly_issued", "is_self_issued", "leaf_first", "verify_chain"]
 
 _CLOCK = "check this machine's clock with: date -u"
 _MAX_STEPS = 16  # up, to say who is missing
@@ -73,6 +73,23 @@ class Chain:
         for one in itertools.islice(named, MAX_CAS_FOUND):
             if one != issuer and self._searched.leads_there(one):
                 yield one
+
+
+def leaf_first(certificates: Sequence[x509.Certificate]) -> list[x509.Certificate]:
+    """Return a file's certificates with the first that is the issuer of none other in front.
+
+    By their names: PKCS#7 is a set, and has them in any order.
+    """
+    leaf = next((one for one in certificates if not _is_above(one, certificates)), certificates[0])
+    return [leaf, *(one for one in certificates if one != leaf)]
+
+
+def _is_above(ca: x509.Certificate, certificates: Sequence[x509.Certificate]) -> bool:
+    try:
+        named = ca.subject
+        return any(same_name(one.issuer, named) for one in certificates if one != ca)
+    except UNREADABLE:
+        return False
 
 
 def verify_chain(
@@ -135,7 +152,7 @@ def _below(
 
 
 def _cut_off(certificate: x509.Certificate) -> str | None:
-    whole = has_whole_signature(certificate, certificate.public_bytes(Encoding.DER))
+    whole = is_whole(certificate.signature, certificate.public_bytes(Encoding.DER))
     return None if whole else "its signature ends within an octet"
 
 

@@ -78,12 +78,12 @@ def _verify(certificate: x509.Certificate, issuer: x509.Certificate) -> None:
             raise InvalidSignature
 
 
-def has_whole_signature(certificate: x509.Certificate, der_: bytes) -> bool:
-    """Tell whether the signature, at the end of the DER, is said to be of whole octets.
+def is_whole(signature: bytes, signed: bytes) -> bool:
+    """Tell whether the signature at the end of a DER object is said to be of whole octets.
 
-    Which is not signed: with unused bits, certificates that differ would have the same signature.
+    Which is not signed: with unused bits, objects that differ would have the same signature.
     """
-    return der_[-len(certificate.signature) - 1] == 0
+    return signed[-len(signature) - 1] == 0
 
 
 def is_self_issued(certificate: x509.Certificate) -> bool:

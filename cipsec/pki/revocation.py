@@ -17,6 +17,7 @@ from cryptography.x509.oid import SignatureAlgorithmOID
 from cipsec.errors import Malformed, Untrusted
 from cipsec.pki import armour
 from cipsec.pki.faults import UNREADABLE, why
+from cipsec.pki.issued import is_whole
 from cipsec.pki.names import show_name
 from cipsec.pki.path import DevicePath
 
@@ -90,6 +91,8 @@ def _ders(data: bytes) -> Iterator[bytes]:
 def _read(der: bytes, source: str) -> RevocationList:
     try:
         parsed = x509.load_der_x509_crl(der)
+        if not is_whole(parsed.signature, der):
+            raise Untrusted("its signature ends within an octet")
         _check(parsed)
         return RevocationList(
             source=source,

@@ -17,7 +17,7 @@ from cryptography import x509
 from cipsec.errors import Untrusted
 from cipsec.pki import path
 from cipsec.pki.faults import UNREADABLE, why
-from cipsec.pki.issued import directly_issued, has_whole_signature
+from cipsec.pki.issued import directly_issued, is_whole
 from cipsec.pki.names import comparable
 from cipsec.pki.path import Authority, DevicePath
 
@@ -148,7 +148,7 @@ def _read(der: bytes) -> x509.Certificate:
         certificate.issuer, certificate.subject  # noqa: B018  # parsed lazily: fails here or never
     except UNREADABLE as error:
         raise Untrusted(f"the client certificate cannot be read: {why(error)}") from None
-    if not has_whole_signature(certificate, der):
+    if not is_whole(certificate.signature, der):
         raise Untrusted("the client certificate cannot be read: its signature ends within an octet")
     return certificate
 

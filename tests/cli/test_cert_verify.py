@@ -160,12 +160,16 @@ def test_one_file_that_is_none(cipsec: Cipsec) -> None:
     assert ran.err.startswith("cipsec: error: junk.pem is neither PEM")
 
 
-def test_a_bundle(cipsec: Cipsec) -> None:
-    """The first is judged, which is said; the others lead to the anchor."""
-    Path("chain.pem").write_bytes(DEVICE.pem + ISSUING.pem)
-    ran = cipsec("cert", "verify", "chain.pem", "--trust", "root.pem")
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 0, 2)])
+def test_a_bundle(cipsec: Cipsec, order: tuple[int, ...]) -> None:
+    """In any order that of the device is judged, which is said; the others lead to the anchor."""
+    parts = DEVICE.pem, ISSUING.pem, ROOT.pem
+    Path("chain.pem").write_bytes(b"".join(parts[place] for place in order))
+    options = ("--trust", "root.pem", "--key", "drive.key")
+    ran = cipsec("cert", "verify", "chain.pem", *options)
     assert ran.code == 0
-    assert "of chain.pem the first certificate is judged" in ran.err
+    whose = "serialNumber=0001:6040C8F2,CN=Drive 7,O=Acme"
+    assert f"of chain.pem the certificate of {whose} is judged" in ran.err
 
 
 def test_stdin(cipsec: Cipsec, monkeypatch: pytest.MonkeyPatch) -> None:

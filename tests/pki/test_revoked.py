@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from cipsec.errors import Malformed
 from cipsec.pki import revocation, verify
@@ -191,6 +192,19 @@ def test_without_a_path_nothing_is_known() -> None:
     [finding] = found(vendor.crl(ISSUING), leaf=vendor.device(vendor.ca("Bolt Root")))
     assert finding.verdict == "fail"
     assert "not judged" in finding.detail
+
+
+def test_a_signature_with_unused_bits() -> None:
+    """How many there are is not signed: such a list is not used."""
+    while True:
+        whole = bytearray(vendor.crl(ISSUING, encoding=Encoding.DER))
+        if not whole[-1] & 1:
+            break
+    signature = x509.load_der_x509_crl(bytes(whole)).signature
+    whole[-len(signature) - 1] = 1
+    [unused] = revocation.each(bytes(whole), "x.crl")
+    assert isinstance(unused, Malformed)
+    assert "ends within an octet" in unused.message
 
 
 @pytest.mark.parametrize("data", [b"", b"hello", ROOT.pem])
