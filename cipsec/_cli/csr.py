@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from cipsec import files
-from cipsec._cli import exits
+from cipsec._cli.csr_verify import verify
 from cipsec._cli.options import (
     Device,
     Force,
@@ -193,24 +193,13 @@ def show(talk: Talk, given: Given) -> None:
     from cryptography import x509
 
     from cipsec._cli import lines
+    from cipsec._cli.given import look, say_left
     from cipsec.pki import describe
 
-    record = describe.request(x509.load_der_x509_csr(_read(talk, given)))
+    found = look(talk, given, None, opened=False)
+    record = describe.request(x509.load_der_x509_csr(found.required_request()))
+    say_left(talk, found, "certificate signing request")
     talk.fields("csr", record if talk.json else lines.of(record))
 
 
-@command(app, "verify")
-def verify(talk: Talk, given: Given) -> int | None:
-    """Check a request: signature, key, names and what it asks for; exit 10 where one fails."""
-    from cipsec.pki import lint
-
-    findings = lint.request(_read(talk, given))
-    talk.table("findings", ("check", "verdict", "detail"), map(asdict, findings))
-    return exits.NO if any(finding.verdict == "fail" for finding in findings) else None
-
-
-def _read(talk: Talk, given: str) -> bytes:
-    from cipsec._cli.given import read
-    from cipsec.pki import load
-
-    return load.request(*read(talk, given))
+command(app, "verify")(verify)

@@ -7,6 +7,7 @@ import select
 import shlex
 import stat
 import sys
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,16 +36,18 @@ def read(talk: Talk, name: str) -> tuple[bytes, str]:
     return data, STDIN
 
 
-def look(talk: Talk, name: str, passphrase_file: str | None) -> Contents:
-    """Return everything that `name` holds, also behind the passphrase of PKCS#12.
+def look(talk: Talk, name: str, passphrase_file: str | None, *, opened: bool = True) -> Contents:
+    """Return everything that `name` holds, also behind the passphrase of PKCS#12 unless told not.
 
     An empty passphrase is tried first. Raises Malformed, Locked for a wrong passphrase, and
     UsageError where one is needed and nobody can be asked.
     """
     found = contents(*read(talk, name))
-    if not found.archives:
-        return found
-    opened = [_opened(talk, der, name, passphrase_file) for der in found.archives]
+    return _open(talk, found, name, passphrase_file) if opened and found.archives else found
+
+
+def _open(talk: Talk, found: Contents, name: str, passphrase_file: str | None) -> Contents:
+    opened = [_archive(talk, der, name, passphrase_file) for der in found.archives]
     kinds = [kind for kind in found.others if kind != "PKCS#12"]
     return Contents(
         source=found.source,
@@ -55,7 +58,7 @@ def look(talk: Talk, name: str, passphrase_file: str | None) -> Contents:
     )
 
 
-def _opened(talk: Talk, der: bytes, name: str, passphrase_file: str | None) -> Archive:
+def _archive(talk: Talk, der: bytes, name: str, passphrase_file: str | None) -> Archive:
     from cipsec._cli import ask
     from cipsec.pki import pkcs12
 
@@ -78,6 +81,26 @@ def say_left(talk: Talk, found: Contents, *shown: str) -> list[str]:
     if left:
         talk.say(f"cipsec: {found.source} holds other things as well: {', '.join(left)}")
     return left
+
+
+def sources(talk: Talk, name: str, suffixes: Collection[str]) -> list[str]:
+    """Return what a name stands for: itself, or the files in a folder with one of the suffixes."""
+    path = Path(name)
+    try:
+        if name == "-" or not path.is_dir():
+            return [name]
+        held = sorted(one for one in path.iterdir() if one.is_file())
+    except OSError as error:
+        raise LocalState(f"{name} cannot be looked at: {files.reason(error)}") from None
+    found = [str(one) for one in held if one.suffix.lower() in suffixes]
+    if not found:
+        raise LocalState(
+            f"{name} holds no file that ends in {', '.join(sorted(suffixes))}",
+            hint="name the files themselves",
+        )
+    if left := len(held) - len(found):
+        talk.say(f"cipsec: {left} other files in {name} are not looked at")
+    return found
 
 
 def _read_file(name: str) -> bytes:

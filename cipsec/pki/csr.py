@@ -25,7 +25,16 @@ from cipsec.pki.identity import Reading, of_parts, sans_among
 
 MAX_DER = 16 * 1024  # ten times what clients send; each waiting request keeps its CSR
 CHANGE_SUBJECT_NAME = x509.ObjectIdentifier("1.3.6.1.5.5.7.7.36")  # RFC 6402 section 2.8
+MOST_NAMES = 64  # each is compared with all that a CA holds: a thousand would stop it
 SERVED_HASHES = frozenset(keys.ECDSA)
+
+_EXTENSIONS = x509.ObjectIdentifier("1.2.840.113549.1.9.14")  # RFC 2985 section 5.4.2
+EXTENSION_REQUESTS = frozenset(
+    {
+        _EXTENSIONS,
+        x509.ObjectIdentifier("1.3.6.1.4.1.311.2.1.14"),  # Microsoft's number for the same
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +78,13 @@ def parse(der: bytes) -> CertificateRequest:
         subject = parsed.subject
         _verify(parsed, public_key)
         sans = sans_among(extensions)
-        challenge = _challenge(parsed)
-        changes_names = any(a.oid == CHANGE_SUBJECT_NAME for a in parsed.attributes)
+        attributes = list(parsed.attributes)
+        challenge = _challenge(attributes)
+        changes_names = any(a.oid == CHANGE_SUBJECT_NAME for a in attributes)
     except UNREADABLE as error:
         raise Malformed(f"this is not a certificate signing request: {why(error)}") from None
+    if again := repeated(attributes):
+        raise Malformed(f"the CSR has the attribute {again.dotted_string} more than once")
     return CertificateRequest(
         der=der,
         parsed=parsed,
@@ -101,10 +113,24 @@ def _verify(parsed: x509.CertificateSigningRequest, key: keys.PublicKey) -> None
         raise Malformed("the CSR's signature is not made with its own key") from None
 
 
-def _challenge(parsed: x509.CertificateSigningRequest) -> bytes | None:
-    for attribute in parsed.attributes:
+def _challenge(attributes: Sequence[x509.Attribute]) -> bytes | None:
+    for attribute in attributes:
         if attribute.oid == AttributeOID.CHALLENGE_PASSWORD:
             return bytes(attribute.value)
+    return None
+
+
+def repeated(attributes: Sequence[x509.Attribute]) -> x509.ObjectIdentifier | None:
+    """Return the type of an attribute that is there twice: which one counts cannot be told.
+
+    Extensions asked for under both of their numbers count as one type.
+    """
+    seen: set[x509.ObjectIdentifier] = set()
+    for attribute in attributes:
+        kind = _EXTENSIONS if attribute.oid in EXTENSION_REQUESTS else attribute.oid
+        if kind in seen:
+            return attribute.oid
+        seen.add(kind)
     return None
 
 

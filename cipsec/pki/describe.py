@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 from cryptography.x509.oid import AttributeOID, ExtendedKeyUsageOID, SignatureAlgorithmOID
 
 from cipsec.pki import keys
+from cipsec.pki.csr import EXTENSION_REQUESTS
 from cipsec.pki.device import SUBJECT_DIRECTORY_ATTRIBUTES
 from cipsec.pki.extraction import Source
 from cipsec.pki.faults import UNREADABLE, attempt
@@ -61,12 +62,6 @@ _EXTENSIONS = {
     x509.AuthorityInformationAccess.oid: "authorityInfoAccess",
     SUBJECT_DIRECTORY_ATTRIBUTES: "subjectDirectoryAttributes",
 }
-EXTENSION_REQUESTS = frozenset(
-    {
-        x509.ObjectIdentifier("1.2.840.113549.1.9.14"),  # RFC 2985 section 5.4.2
-        x509.ObjectIdentifier("1.3.6.1.4.1.311.2.1.14"),  # Microsoft's number for the same
-    }
-)
 _SIGNATURES = {
     SignatureAlgorithmOID.ECDSA_WITH_SHA1: "ecdsa-with-SHA1",
     SignatureAlgorithmOID.ECDSA_WITH_SHA256: "ecdsa-with-SHA256",

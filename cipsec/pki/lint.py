@@ -5,19 +5,17 @@ What is proved about the applicant is left to `ra.evidence`; this looks at one C
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
 from cryptography import x509
-from cryptography.x509.oid import AttributeOID, ExtendedKeyUsageOID
+from cryptography.x509.oid import AttributeOID, ExtendedKeyUsageOID, NameOID
 
 from cipsec.errors import Malformed, WeakKey
 from cipsec.pki import keys
-from cipsec.pki.csr import MAX_DER, SERVED_HASHES
+from cipsec.pki.csr import EXTENSION_REQUESTS, MAX_DER, MOST_NAMES, SERVED_HASHES, repeated
 from cipsec.pki.describe import (
-    EXTENSION_REQUESTS,
     extended_key_usage,
     extension_name,
     key_usages,
@@ -32,6 +30,7 @@ from cipsec.pki.names import show_name, show_san
 Verdict = Literal["ok", "warn", "fail"]
 
 _GRANTED_USAGES = frozenset({ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH})
+_GRANTED_NAMES = (x509.DNSName, x509.IPAddress)
 _READ_EXTENSIONS = frozenset(
     {
         x509.BasicConstraints.oid,
@@ -48,7 +47,7 @@ _READ_EXTENSIONS = frozenset(
 class Finding:
     """What one check found; `verdict` is the worst a reader must expect of it.
 
-    `hint` is what to do about it, where that can be said in a line.
+    `hint` is what to do, where there is something.
     """
 
     check: str
@@ -83,21 +82,26 @@ def _signature(parsed: x509.CertificateSigningRequest) -> Finding:
     """RFC 2986 section 3: the signature proves possession of the private key."""
     if _hash_name(parsed) not in {*SERVED_HASHES, ""}:
         # cryptography calls every signature over SHA-1 wrong, which it need not be.
-        return Finding("signature", "fail", "not checked: over its hash it would prove nothing")
+        return Finding(
+            "signature", "fail", "not checked: over its hash it would prove nothing", _ANEW
+        )
     try:
         valid = parsed.is_signature_valid
     except UNREADABLE as error:
         return Finding("signature", "fail", f"cannot be checked: {why(error)}")
     if not valid:
-        return Finding("signature", "fail", "not made with the key in the request")
+        return Finding("signature", "fail", "not made with the key in the request", _ANEW)
     return Finding("signature", "ok", "made with the key in the request")
+
+
+_ANEW = "make the request anew, signed over SHA-256 with the key that is in it"
 
 
 def _key(parsed: x509.CertificateSigningRequest) -> Iterator[Finding]:
     try:
         key = keys.served(parsed.public_key())
     except (*UNREADABLE, WeakKey) as error:
-        yield Finding("key", "fail", why(error))
+        yield Finding("key", "fail", why(error), "cipsec csr create --key NEW.key")
         return
     yield Finding("key", "ok", keys.type_name(key))
     if keys.spki(key) not in parsed.tbs_certrequest_bytes:
@@ -110,7 +114,7 @@ def _hash(parsed: x509.CertificateSigningRequest) -> Finding:
     if name in SERVED_HASHES:
         return Finding("hash", "ok", str(name))
     shown = signature_name(parsed.signature_algorithm_oid)
-    return Finding("hash", "fail", f"{shown} is not served; use SHA-256")
+    return Finding("hash", "fail", f"{shown} is not served; use SHA-256", _ANEW)
 
 
 def _hash_name(parsed: x509.CertificateSigningRequest) -> str | None:
@@ -133,6 +137,7 @@ def _names(parsed: x509.CertificateSigningRequest) -> Iterator[Finding]:
         s for e in extensions if isinstance(e.value, x509.SubjectAlternativeName) for s in e.value
     ]
     yield _subject(subject, sans)
+    yield from _common_names(subject)
     yield from _sans(sans)
     yield _identity(subject, sans, extensions)
 
@@ -140,19 +145,36 @@ def _names(parsed: x509.CertificateSigningRequest) -> Iterator[Finding]:
 def _subject(subject: x509.Name, sans: list[x509.GeneralName]) -> Finding:
     if list(subject):
         return Finding("subject", "ok", show_name(subject))
-    if sans:
+    if any(isinstance(name, _GRANTED_NAMES) for name in sans):
         return Finding("subject", "warn", "empty: only the alternative names say who this is")
-    return Finding("subject", "fail", "empty, and there is no alternative name: it names nobody")
+    detail = "empty, and there is no DNS name or IP address: it names nobody"
+    return Finding("subject", "fail", detail, _NAME_IT)
+
+
+_NAME_IT = "cipsec csr create --subject 'CN=Drive 7' names it"
+
+
+def _common_names(subject: x509.Name) -> Iterator[Finding]:
+    names = [str(a.value) for a in subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
+    if len(names) > MOST_NAMES:
+        yield Finding("subject", "fail", f"{len(names)} common names, {MOST_NAMES} are the most")
+    for name in names:
+        # As a client reads it that knows no alternative names (RFC 6125 section 6.4.4).
+        if name.partition("\0")[0].startswith("*."):
+            yield Finding("subject", "fail", f"CN={name} is a wildcard, which no endpoint gets")
 
 
 def _sans(sans: list[x509.GeneralName]) -> Iterator[Finding]:
     if not sans:
-        yield Finding("san", "warn", "none: a peer that checks names or addresses finds none")
-    for name in sans:
+        detail = "none: a peer that checks names or addresses finds none"
+        yield Finding("san", "warn", detail, "cipsec csr create --san ip:ADDRESS puts one in")
+    if len(sans) > MOST_NAMES:
+        yield Finding("san", "fail", f"{len(sans)} alternative names, {MOST_NAMES} are the most")
+    for name in sans[:MOST_NAMES]:
         shown = show_san(name)
-        if not isinstance(name, (x509.DNSName, x509.IPAddress)):
+        if not isinstance(name, _GRANTED_NAMES):
             yield Finding("san", "warn", f"{shown} is of a kind that a CA leaves out")
-        elif shown.startswith("dns:*"):
+        elif isinstance(name, x509.DNSName) and "*" in name.value:
             yield Finding("san", "fail", f"{shown} is a wildcard, which no endpoint gets")
         else:
             yield Finding("san", "ok", shown)
@@ -173,19 +195,19 @@ def _identity(
 
 def _attributes(parsed: x509.CertificateSigningRequest) -> Iterator[Finding]:
     try:
-        found = Counter(attribute.oid for attribute in parsed.attributes)
+        found = list(parsed.attributes)
     except UNREADABLE as error:
         yield Finding("attributes", "fail", f"cannot be read: {why(error)}")
         return
-    for oid, count in found.items():
-        name = oid.dotted_string
-        if count > 1:
-            yield Finding("attributes", "fail", f"{name} is there {count} times")
+    if again := repeated(found):
+        yield Finding("attributes", "fail", f"{again.dotted_string} is there twice", _LEAVE_OUT)
+    others = {attribute.oid for attribute in found} - EXTENSION_REQUESTS
+    for oid in sorted(others, key=lambda oid: oid.dotted_string):
         if oid == AttributeOID.CHALLENGE_PASSWORD:
             yield Finding("attributes", "warn", _CHALLENGE)
-        elif oid not in EXTENSION_REQUESTS:
-            yield Finding("attributes", "warn", f"{name} is not known, and not looked at")
-    if found.keys() <= EXTENSION_REQUESTS and found.total() <= 1:
+        else:
+            yield Finding("attributes", "warn", f"{oid.dotted_string} is not known, nor looked at")
+    if not others and not again:
         yield Finding("attributes", "ok", "nothing but requested extensions" if found else "none")
 
 
@@ -210,18 +232,22 @@ def _extensions(parsed: x509.CertificateSigningRequest) -> Iterator[Finding]:
 def _objections(extension: x509.Extension[x509.ExtensionType]) -> Iterator[Finding]:
     match extension.value:
         case x509.BasicConstraints(ca=True):
-            yield Finding("extensions", "fail", "asks for a CA certificate")
+            yield Finding("extensions", "fail", "asks for a CA certificate", _LEAVE_OUT)
         case x509.KeyUsage() as usage if usage.key_cert_sign or usage.crl_sign:
             asked = ", ".join(key_usages(usage))
-            yield Finding("extensions", "fail", f"asks for the right to sign: {asked}")
+            yield Finding("extensions", "fail", f"asks for the right to sign: {asked}", _LEAVE_OUT)
         case x509.ExtendedKeyUsage() as usages:
             for oid in usages:
                 if oid not in _GRANTED_USAGES:
                     name = extended_key_usage(oid)
-                    yield Finding("extensions", "fail", f"asks for the usage {name}")
+                    detail = f"asks for the usage {name}"
+                    yield Finding("extensions", "fail", detail, _LEAVE_OUT)
     if extension.oid not in _READ_EXTENSIONS:
         name = extension_name(extension.oid)
         yield Finding("extensions", "warn", f"asks for {name}, which a CA leaves out")
+
+
+_LEAVE_OUT = "leave it out of the request"
 
 
 def _requested(

@@ -11,11 +11,10 @@ from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from cipsec.ca.profile import kept
-from cipsec.pki.csr import CertificateRequest
+from cipsec.pki.csr import MOST_NAMES, CertificateRequest
 from cipsec.pki.names import show_san
 from cipsec.ra.evidence import Evidence
 
-_MOST_NAMES = 64
 _USAGES = frozenset({ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH})
 
 
@@ -34,8 +33,8 @@ def _asks_too_much(request: CertificateRequest) -> str | None:
     """Each name is compared with all that are held: a thousand would stop the server."""
     common = request.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
     for names, kind in ((request.sans, "alternative"), (common, "common")):
-        if len(names) > _MOST_NAMES:
-            return f"the CSR asks for {len(names)} {kind} names, {_MOST_NAMES} are the most"
+        if len(names) > MOST_NAMES:
+            return f"the CSR asks for {len(names)} {kind} names, {MOST_NAMES} are the most"
     return None
 
 

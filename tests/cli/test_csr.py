@@ -287,7 +287,7 @@ def test_a_request_that_names_two_devices_is_shown_and_fails(
     ]
     judged = cipsec("csr", "verify", tmp_path / "x.csr")
     assert judged.code == 10
-    assert ["identity", "fail", f"it {conflict}: a CA refuses it"] in judged.rows
+    assert ["identity", "fail", f"it {conflict}: a CA refuses it", "-"] in judged.rows
 
 
 def test_show_as_json_has_every_key(cipsec: Cipsec, tmp_path: Path) -> None:
@@ -301,12 +301,12 @@ def test_show_as_json_has_every_key(cipsec: Cipsec, tmp_path: Path) -> None:
 
 
 def test_verify_says_yes(cipsec: Cipsec, tmp_path: Path) -> None:
-    """Rows of three in a pipe, exit 0 with warnings only."""
+    """Rows of four in a pipe, exit 0 with warnings only."""
     (tmp_path / "x.csr").write_bytes(PEM)
     ran = cipsec("csr", "verify", tmp_path / "x.csr")
-    assert (ran.code, ran.err) == (0, "")
-    assert ran.rows[0] == ["signature", "ok", "made with the key in the request"]
-    assert {len(row) for row in ran.rows} == {3}
+    assert (ran.code, ran.err) == (0, "cipsec: 8 findings: 0 fail, 2 warn\n")
+    assert ran.rows[0] == ["signature", "ok", "made with the key in the request", "-"]
+    assert {len(row) for row in ran.rows} == {4}
 
 
 def test_verify_says_no(cipsec: Cipsec, tmp_path: Path) -> None:
@@ -314,13 +314,15 @@ def test_verify_says_no(cipsec: Cipsec, tmp_path: Path) -> None:
     wrong = bytearray(der.request())
     wrong[-1] ^= 1
     (tmp_path / "x.csr").write_bytes(bytes(wrong))
-    ran = cipsec("csr", "verify", "--json", tmp_path / "x.csr")
+    ran = cipsec("csr", "verify", "--json", "-q", tmp_path / "x.csr")
     assert (ran.code, ran.err) == (10, "")
     findings = {finding["check"]: finding for finding in ran.json["findings"]}
     assert findings["signature"] == {
+        "file": str(tmp_path / "x.csr"),
         "check": "signature",
         "verdict": "fail",
         "detail": "not made with the key in the request",
+        "hint": "make the request anew, signed over SHA-256 with the key that is in it",
     }
     assert findings["key"]["verdict"] == "ok"
 

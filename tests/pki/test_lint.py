@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cipsec.errors import Malformed
-from cipsec.pki import lint
+from cipsec.pki import csr, lint
+from cipsec.ra import objections
 from tests.support import der, programs
 
 pytestmark = pytest.mark.filterwarnings("ignore:Attribute's length must be:UserWarning")
@@ -53,7 +54,7 @@ def test_a_bare_request_is_warned_of() -> None:
 def test_a_request_for_nobody_fails() -> None:
     """Neither subject nor alternative name."""
     assert _fails(der.request(subject=der.name())) == {
-        "subject": "empty, and there is no alternative name: it names nobody"
+        "subject": "empty, and there is no DNS name or IP address: it names nobody"
     }
 
 
@@ -124,6 +125,44 @@ def test_attributes_that_cannot_be_read_fail() -> None:
     """Two values where RFC 2985 has one."""
     two = der.attribute(der.CHALLENGE, der.tlv(0x13, b"x"), der.tlv(0x13, b"y"))
     assert "single-valued" in _fails(der.request(two))["attributes"]
+
+
+def test_names_that_no_endpoint_gets_fail() -> None:
+    """Wildcards, also where only old clients look; more than a CA compares; nobody by a URI."""
+    wildcard = der.name((der.COMMON_NAME, der.UTF8, b"*.plant.local"))
+    assert "CN=*.plant.local is a wildcard" in _fails(der.request(subject=wildcard))["subject"]
+    inner = der.extension(der.SUBJECT_ALT_NAME, der.sequence(der.tlv(0x82, b"a*.local")))
+    assert "is a wildcard" in _fails(der.request(der.requested(inner)))["san"]
+    many = der.sequence(*(der.tlv(0x82, b"a%d.local" % n) for n in range(65)))
+    made = der.request(der.requested(der.extension(der.SUBJECT_ALT_NAME, many)))
+    assert _fails(made)["san"] == "65 alternative names, 64 are the most"
+    crowd = der.name(*[(der.COMMON_NAME, der.UTF8, b"a%d" % n) for n in range(65)])
+    assert _fails(der.request(subject=crowd))["subject"] == "65 common names, 64 are the most"
+    uri = der.extension(der.SUBJECT_ALT_NAME, der.sequence(der.tlv(0x86, b"urn:a")))
+    assert "names nobody" in _fails(der.request(der.requested(uri), subject=der.name()))["subject"]
+
+
+def test_what_fails_is_what_a_ca_refuses() -> None:
+    """Neither more nor less: there is no second truth beside the server's."""
+    ca = der.extension(der.BASIC_CONSTRAINTS, der.sequence(b"\x01\x01\xff"))
+    for made in (
+        der.request(),
+        der.request(der.requested(SAN), subject=DRIVE),
+        der.request(der.requested(ca)),
+        der.request(subject=der.name()),
+        der.request(subject=der.name((der.COMMON_NAME, der.UTF8, b"*.a"))),
+        der.request(subject=der.name((der.COMMON_NAME, der.UTF8, b"\xff"))),
+        der.request(der.requested(SAN), der.requested(SAN)),
+        der.request(der.attribute(der.CHALLENGE, der.tlv(0x13, b"x"))),
+    ):
+        assert bool(_fails(made)) is _refused(made), _fails(made)
+
+
+def _refused(made: bytes) -> bool:
+    try:
+        return objections.to_request(csr.parse(made), ()) is not None
+    except Malformed:
+        return True
 
 
 def test_a_subject_that_cannot_be_read_fails() -> None:

@@ -1,0 +1,114 @@
+"""`cipsec csr verify`: requests judged by themselves and, where a CA is named, as it would."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cipsec._cli import exits, given
+from cipsec._cli.options import CaDir
+from cipsec._cli.talk import Talk
+from cipsec.errors import CipsecError, LocalState, UsageError
+
+if TYPE_CHECKING:
+    from cipsec.pki.lint import Finding
+
+    _Judge = Callable[[bytes], list[Finding]]
+
+_SUFFIXES = {".csr", ".req", ".p10"}  # in a folder; .pem and .der are mostly certificates
+_COLUMNS = ["check", "verdict", "detail", "hint"]
+
+Requests = Annotated[
+    list[str], typer.Argument(metavar="FILE|-...", help="Requests, a folder of them, - for stdin.")
+]
+Cert = Annotated[
+    str | None,
+    typer.Option(
+        "--cert", metavar="FILE", help="What the TLS client would present to the CA, leaf first."
+    ),
+]
+
+
+def verify(
+    talk: Talk, requests: Requests, *, ca_dir: CaDir = None, cert: Cert = None
+) -> int | None:
+    """Check requests: signature, key, names and what they ask for; exit 10 where one fails.
+
+    With --ca-dir also by what that CA reads in them, and what a certificate presented with --cert
+    would prove. Whether its rules grant it says `policy check`.
+    """
+    from cipsec.pki import lint
+
+    if [*requests, cert].count("-") > 1:
+        raise UsageError("stdin can be read only once", hint="write one of them into a file")
+    sources = [one for name in requests for one in given.sources(talk, name, _SUFFIXES)]
+    several = sources != requests or len(sources) > 1
+    rows: list[dict[str, object]] = []
+    with ExitStack() as stack:
+        judge = _by_ca(stack, talk, ca_dir, cert) if ca_dir or cert else lint.request
+        for source in sources:
+            found = _found(talk, source, judge, several=several)
+            rows += ({"file": _shown(talk, source), **asdict(one)} for one in found)
+    talk.table("findings", ["file"] * several + _COLUMNS, rows)
+    verdicts = [row["verdict"] for row in rows]
+    failed, warned = verdicts.count("fail"), verdicts.count("warn")
+    talk.say(f"cipsec: {len(rows)} findings: {failed} fail, {warned} warn")
+    return exits.NO if failed else None
+
+
+def _shown(talk: Talk, source: str) -> str:
+    """Return the file as it was named, and absolute for programs."""
+    return str(Path(source).absolute()) if talk.json and source != "-" else source
+
+
+def _found(talk: Talk, source: str, judge: _Judge, *, several: bool) -> Iterator[Finding]:
+    """Yield the findings on one file; of several one that cannot be read is a finding."""
+    from cipsec.pki.lint import Finding
+
+    try:
+        held = given.look(talk, source, None, opened=False)
+        der = held.required_request()
+        given.say_left(talk, held, "certificate signing request")
+        yield from judge(der)
+    except LocalState as error:
+        if not several:
+            raise
+        yield Finding("file", "fail", error.message, error.hint)
+
+
+def _by_ca(open_until: ExitStack, talk: Talk, ca_dir: Path | None, cert: str | None) -> _Judge:
+    """Return what judges a request by itself and by the CA; its store is open as long as that."""
+    from cipsec.ca_folder import open_folder
+    from cipsec.pki import csr, lint
+    from cipsec.ra.examined import findings
+    from cipsec.serve.certificate import own_names
+    from cipsec.times import now
+
+    folder = open_folder(ca_dir)
+    chain = _chain(talk, cert) if cert else ()
+    config, names = folder.configuration(), own_names(folder)
+    sources = folder.sources(open_until.enter_context(closing(folder.store())))
+
+    def judge(der: bytes) -> list[Finding]:
+        found = lint.request(der)
+        try:
+            request = csr.parse(der)
+        except CipsecError:
+            return found  # which says why already
+        seen = findings(request, chain, sources=sources, config=config, own_names=names, now=now())
+        replaced = {finding.check for finding in seen}
+        return [*(one for one in found if one.check not in replaced), *seen]
+
+    return judge
+
+
+def _chain(talk: Talk, cert: str) -> tuple[bytes, ...]:
+    from cryptography.hazmat.primitives.serialization import Encoding
+
+    found = given.look(talk, cert, None).required_certificates()
+    return tuple(certificate.public_bytes(Encoding.DER) for certificate in found)

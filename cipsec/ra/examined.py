@@ -1,0 +1,89 @@
+"""What this CA reads in a request and in what comes with it, before any rule: as findings.
+
+The rules' answer is `hypothesis`'s; here is what they would have to go by.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from cipsec.pki.csr import CertificateRequest
+from cipsec.pki.lint import Finding
+from cipsec.ra import objections
+from cipsec.ra.config import Config
+from cipsec.ra.evidence import Evidence, gather
+from cipsec.ra.hypothesis import Hypothesis
+from cipsec.ra.sources import Sources
+
+
+def findings(
+    request: CertificateRequest,
+    chain: tuple[bytes, ...],
+    *,
+    sources: Sources,
+    config: Config,
+    own_names: frozenset[str],
+    now: datetime,
+) -> list[Finding]:
+    """Return what is found; `chain` is what the TLS client presents, in DER, leaf first.
+
+    `own_names` are the EST server's, which nobody else gets. Raises StoreFailed.
+    """
+    enrollment = Hypothesis(request, chain).enrollment()
+    evidence = gather(enrollment, user=None, rules=config.identity, sources=sources, now=now)
+    return [
+        _limits(request, own_names),
+        *_presented(evidence),
+        _identity(evidence),
+    ]
+
+
+def _limits(request: CertificateRequest, own_names: frozenset[str]) -> Finding:
+    objection = objections.to_request(request, own_names)
+    if objection:
+        return Finding("limits", "fail", f"{objection}: no rule can grant that")
+    return Finding("limits", "ok", "it asks for nothing that this CA gives to nobody")
+
+
+def _presented(evidence: Evidence) -> Iterator[Finding]:
+    """Say what the client certificate proves, if one is presented."""
+    shown = evidence.presented
+    if not evidence.enrollment.chain:
+        return
+    if shown.broken:
+        yield Finding("presented", "fail", f"cannot be judged: {shown.broken}")
+    elif shown.own or shown.vendor or shown.credential:
+        yield Finding("presented", "ok", f"proves: {evidence.proved}")
+    else:
+        why = shown.in_vain or shown.not_vendor
+        yield Finding("presented", "warn", f"{shown.kind}, which proves nothing: {why}", _VENDOR)
+    if shown.own and not evidence.same_names:
+        yield Finding(
+            "renewal",
+            "warn",
+            f"other names than certificate {shown.own}: as a renewal it is refused",
+            "keep subject and alternative names, or enroll anew (RFC 7030 section 4.2.2)",
+        )
+
+
+_VENDOR = "cipsec vendor add FILE makes a vendor's CA known"
+
+
+def _identity(evidence: Evidence) -> Finding:
+    """Say which device is named, and whether that is proved, claimed, or contradicted."""
+    if objection := objections.to_evidence(evidence):
+        return Finding("identity", "fail", f"{objection}: it is refused")
+    if evidence.proved_identity:
+        claimed = evidence.claimed_identity
+        rest = f"; {claimed} is only claimed" if claimed else ""
+        return Finding("identity", "ok", f"{evidence.proved_identity}, proved{rest}")
+    if not evidence.identity:
+        detail = "no Vendor ID, serial number or MAC address is found"
+        return Finding("identity", "warn", detail, _RULES)
+    detail = f"{evidence.claimed_identity}, as it claims; nothing proves it"
+    return Finding("identity", "ok", detail, None if evidence.enrollment.chain else _CERT)
+
+
+_RULES = "where they stand is said by [[identity]] in ca.toml"
+_CERT = "what the client presents can be added: --cert FILE"
