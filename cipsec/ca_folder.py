@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-import filelock
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -138,6 +137,8 @@ class CaFolder:
 
         Raises Locked when somebody does for long, LocalState when there can be no lock.
         """
+        import filelock  # for few: it takes its time
+
         lock = filelock.FileLock(self.path / "keys.lock", timeout=_PATIENCE_SECONDS)
         try:
             lock.acquire()
