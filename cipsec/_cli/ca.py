@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from cipsec._cli.ca_backup import backup, restore
 from cipsec._cli.ca_crl import crl
+from cipsec._cli.ca_handover import handover
 from cipsec._cli.ca_issue import issue
 from cipsec._cli.ca_log import app as log
 from cipsec._cli.ca_passphrase import passphrase
@@ -35,6 +36,7 @@ command(app, "list")(listing)
 command(app, "revoke")(revoke)
 command(app, "crl")(crl)
 command(app, "report")(report)
+command(app, "handover")(handover)
 app.add_typer(log)
 command(app, "rollover")(rollover)
 command(app, "passphrase")(passphrase)

@@ -116,6 +116,9 @@ class Story:
     def _ca_provision(self, words: list[str]) -> None:
         self._ends(at_terminal(words, ("Passphrase of the CA's key: ", _PASSPHRASE)))
 
+    def _ca_report(self, words: list[str]) -> None:
+        self._ends(at_terminal(words, ("Passphrase of the CA's key: ", _PASSPHRASE)))
+
     def _ca_revoke(self, words: list[str]) -> None:
         self._ends(at_terminal(words, ("[y/N]", "y\n")))
 
