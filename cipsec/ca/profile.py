@@ -25,9 +25,16 @@ _DOCUMENT_SIGNING = ObjectIdentifier("1.3.6.1.5.5.7.3.36")  # RFC 9336
 def kept(sans: Sequence[x509.GeneralName]) -> tuple[x509.GeneralName, ...]:
     """Return the alternative names that a certificate takes over from its request.
 
-    Host names and addresses only: not what a client in C would read up to a NUL, nor networks.
+    Host names and addresses only: not what a client in C would read up to a NUL, nor networks. A
+    host name loses its final dot (RFC 5280 section 4.2.1.6), with which clients would not find it.
     """
-    return tuple(name for name in sans if _is_kept(name))
+    return tuple(_plain(name) for name in sans if _is_kept(name))
+
+
+def _plain(name: x509.GeneralName) -> x509.GeneralName:
+    if isinstance(name, x509.DNSName) and name.value.endswith("."):
+        return x509.DNSName(name.value[:-1])
+    return name
 
 
 def _is_kept(name: x509.GeneralName) -> bool:
