@@ -181,7 +181,7 @@ from cipsec.ca_folder import CaFolder
 
 folder = CaFolder(Path(sys.argv[1]))
 store = folder.store()
-issuers = folder.crl_issuers(folder.authority(None))
+issuers = folder.crl_issuers([folder.authority(None)])
 for _ in range(20):
     made = publishing.publish(
         folder, store, issuers, now=datetime.now(UTC), validity=timedelta(days=7), anyway=True

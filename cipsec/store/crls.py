@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 # Provisioning certificates have an issuer of their own, which publishes no list: devices do not
 # trust it, and the EST server looks at the record itself.
-_LISTED = "revoked_seq IS NOT NULL AND kind IN ('endpoint', 'server')"
+_LISTED = "revoked_seq IS NOT NULL AND kind IN ('endpoint', 'server', 'report')"
 
 
 @dataclass(frozen=True, slots=True)

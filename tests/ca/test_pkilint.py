@@ -10,7 +10,7 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from cipsec import ca_folder
+from cipsec import founding
 from cipsec.ca import profile, provisioning
 from cipsec.ca.authority import Authority
 from cipsec.ca_folder import CaFolder
@@ -36,7 +36,7 @@ def key(kind: KeyType) -> keys.PrivateKey:
 
 def folder(path: Path, kind: KeyType, *, subject: str = "CN=Line 4,O=Plant,C=DE") -> CaFolder:
     """Return a CA with a key of this type."""
-    return ca_folder.create(
+    return founding.create(
         path / kind,
         name="Line 4",
         subject=parse_subject(subject),
