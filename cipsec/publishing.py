@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -26,6 +27,7 @@ from cipsec.store.database import Database
 from cipsec.store.readonly import ReadOnly
 
 if TYPE_CHECKING:
+    import sqlite3
     from pathlib import Path
 
 LIMIT = 256 * 1024 * 1024  # bytes of a list: five million entries
@@ -63,14 +65,16 @@ class _Measure:
         is_last = end >= issuer.not_valid_after_utc.timestamp()
         if not is_last and now - begin >= min(self.validity.total_seconds(), end - begin) / 2:
             return "half its time is over"
-        return self._damage(published, file)
+        if _sha256_of(file) != published.sha256:
+            return f"{file} is not the list that was published"
+        return None
 
-    def _damage(self, published: Published, file: Path) -> str | None:
-        try:
-            found = hashlib.sha256(files.read(file, limit=LIMIT)).hexdigest()
-        except LocalState as error:
-            return error.message
-        return None if found == published.sha256 else f"{file} is not the list that was published"
+
+def _sha256_of(file: Path) -> str | None:
+    """Return the SHA-256 of a file in hex, None where it cannot be read."""
+    with contextlib.suppress(LocalState):
+        return hashlib.sha256(files.read(file, limit=LIMIT)).hexdigest()
+    return None
 
 
 def why_due(
@@ -142,7 +146,7 @@ class _Job:
         authority, now, validity = issuer.authority, self.measure.now, self.measure.validity
         authority.require_valid(now)
         name = issuer_id(authority.certificate)
-        least = max(int(now.timestamp()), _number_in(issuer.file, authority.certificate) + 1)
+        least = max(int(now.timestamp()), self._number_there(issuer) + 1)
         number = self.database.write(lambda db: crls.next_number(db, name, at=least))
         terms = authority.terms(number, now=now, validity=validity)
         der = authority.revocation_list(self.entries, terms)
@@ -158,12 +162,29 @@ class _Job:
         self.database.write(lambda db: crls.record(db, name, made))
         return Made(made, der)
 
+    def _number_there(self, issuer: CrlIssuer) -> int:
+        """Return the number of the list that is to be replaced, read only where it is not known."""
+        own = issuer.authority.certificate
+        published = known(self.database, own)
+        if published and _sha256_of(issuer.file) == published.sha256:
+            return published.number
+        return _number_in(issuer.file, own)
+
 
 def _job(database: Database, issuers: Sequence[CrlIssuer], measure: _Measure) -> _Job:
     ends = min(_ends(database, one.authority.certificate, measure.now) for one in issuers)
-    rows = database.read(lambda db: list(crls.revoked(db, covers=measure.newest, ends=ends)))
-    entries = crl.encoded(crl.Entry(int(s, 16), _moment(at), why) for s, at, why in rows)
-    return _Job(database, measure, entries, len(rows))
+    count = itertools.count()
+
+    def encode(db: sqlite3.Connection) -> bytes:
+        rows = crls.revoked(db, covers=measure.newest, ends=ends)
+        # Read as they are encoded: with the same rests, and no row of them kept.
+        return crl.encoded(_entry(*row) for row, _ in zip(rows, count, strict=False))
+
+    return _Job(database, measure, database.read(encode), next(count))
+
+
+def _entry(serial: str, revoked_at: int, why: str) -> crl.Entry:
+    return crl.Entry(int(serial, 16), datetime.fromtimestamp(revoked_at, UTC), why)
 
 
 def _number_in(file: Path, issuer: x509.Certificate) -> int:
@@ -204,10 +225,6 @@ def _ends(database: Database, certificate: x509.Certificate, now: datetime) -> i
     last = known(database, certificate)
     at = int(now.timestamp())
     return min(at, last.this_update) if last else at
-
-
-def _moment(seconds: int) -> datetime:
-    return datetime.fromtimestamp(seconds, UTC)
 
 
 @contextlib.contextmanager

@@ -53,7 +53,7 @@ async def _find(lists: Allowlists, name: str, identity: Identity) -> None:
             return
 
 
-async def _longest_pause(work: Coroutine[object, object, None]) -> float:
+async def longest_pause(work: Coroutine[object, object, None]) -> float:
     """Return the longest time in seconds that a task which sleeps a tick was kept from running."""
     longest = 0.0
 
@@ -113,9 +113,9 @@ def main() -> int:
         lists = Allowlists(folder)
         print(f"server: {interpreter()}")
         asyncio.run(_find(lists, "ten", Identity(_device(0))))
-        idle = asyncio.run(_longest_pause(asyncio.sleep(5)))
+        idle = asyncio.run(longest_pause(asyncio.sleep(5)))
         began = time.perf_counter()
-        pause = asyncio.run(_longest_pause(_find(lists, "million", Identity(_device(7)))))
+        pause = asyncio.run(longest_pause(_find(lists, "million", Identity(_device(7)))))
         seconds = time.perf_counter() - began
         _compare(lists)
         child = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
