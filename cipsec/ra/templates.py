@@ -35,6 +35,13 @@ grace = "0s"
 # May the same key be certified again? "allow", or "refuse": a renewal makes a new key.
 same_key = "allow"
 
+[crl]
+# How long a revocation list is good for; another is signed at half of that, and on each revoking.
+validity = "7d"
+# Where certificates say that the list is, and where the server hands it out by plain HTTP.
+# url = "http://est.plant.example:8080/ca.crl"
+# listen = ":8080"
+
 # Who may have a certificate: the first rule whose conditions all hold decides, and when none
 # does, the answer is no. Outcomes: grant, ask, reject. Conditions: own, vendor, serial, user,
 # provisioning, label, names, exec, anyone.
