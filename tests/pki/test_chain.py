@@ -19,6 +19,7 @@ from cipsec.errors import Untrusted
 from cipsec.pki import keys
 from cipsec.pki.chain import directly_issued, is_self_issued, verify_chain
 from cipsec.pki.names import parse_subject
+from tests.pki import specimens
 from tests.support import der
 
 # cryptography warns of serial numbers that are not positive, and of names that are too long.
@@ -147,6 +148,18 @@ def test_names_are_compared_by_value() -> None:
         forged,
         anchors=[root],
     )
+
+
+def test_another_spelling_hides_no_other_algorithm() -> None:
+    """The algorithm beside the signature has to be the one that is signed (section 4.1.1.2)."""
+    spelled = der.name((der.COMMON_NAME, der.PRINTABLE, b"DRIVE  7"))
+    root = Issuer(x509.load_der_x509_certificate(der.certificate(CA_DER, subject=spelled)), der.KEY)
+    good = specimens.make(issuer=der.DRIVE)
+    assert verify(good, anchors=[root])[1] == "DRIVE  7"
+    other = der.sequence(der.oid("1.2.840.10045.4.3.3"))
+    signed = specimens.make(issuer=der.DRIVE, inner=other, outer=specimens.ECDSA)
+    message = "no trusted CA issued the certificate of CN=Drive 7 (its issuer is CN=Drive 7)"
+    refused(message, signed, anchors=[root])
 
 
 def test_the_second_anchor() -> None:
@@ -333,16 +346,29 @@ def test_a_tampered_signature() -> None:
             verify(x509.load_der_x509_certificate(bytes(bits)))
 
 
+def _cut_off(issuer: Issuer) -> x509.Certificate:
+    """Return the certificate with one bit of its signature said not to be used."""
+    whole = bytearray(issuer.certificate.public_bytes(Encoding.DER))
+    whole[-len(issuer.certificate.signature) - 1] = 1
+    return x509.load_der_x509_certificate(bytes(whole))
+
+
 def test_a_signature_with_unused_bits() -> None:
     """How many there are is not signed: of two certificates that differ only there one counts."""
-    while True:
-        whole = bytearray(leaf(ROOT).public_bytes(Encoding.DER))
-        if not whole[-1] & 1:
-            break
-    signature = x509.load_der_x509_certificate(bytes(whole)).signature
-    whole[-len(signature) - 1] = 1
     message = "the certificate of CN=Drive 7 proves nothing: its signature ends within an octet"
-    refused(message, x509.load_der_x509_certificate(bytes(whole)))
+    refused(message, _cut_off(_even("Drive 7")))
+    middle = _even("Middle")
+    assert verify(leaf(middle), [middle]) == ["Drive 7", "Middle", "Root"]
+    message = "no trusted CA issued the certificate of CN=Drive 7 (its issuer is CN=Middle)"
+    refused(message, leaf(middle), [Issuer(_cut_off(middle), middle.key)])
+
+
+def _even(name: str) -> Issuer:
+    """Return a CA below the root whose signature ends with a bit that may go unused."""
+    while True:
+        made = issue(name, ROOT)
+        if not made.certificate.signature[-1] & 1:
+            return made
 
 
 X400 = der.extension(der.SUBJECT_ALT_NAME, der.sequence(der.tlv(0xA3, b"\x30\x00")))

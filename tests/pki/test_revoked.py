@@ -180,6 +180,19 @@ def test_a_key_for_lists() -> None:
     assert of_device(vendor.crl(stranger), others=[stranger])[0] == "fail"
 
 
+def test_a_key_for_lists_under_another_anchor() -> None:
+    """Trusted as well, it is another CA of that name, and speaks for its own."""
+    bolt = vendor.ca("Bolt Root")
+    signer = vendor.ca("Acme Devices", bolt)
+    expected = verify.Expected(
+        anchors=[ROOT.certificate, bolt.certificate],
+        intermediates=[ISSUING.certificate, signer.certificate],
+        lists=revocation.each(vendor.crl(signer) + OF_ROOT, "x.crl"),
+    )
+    found_ = verify.certificate(DEVICE.certificate, expected, NOW)
+    assert [one.verdict for one in found_ if one.check == "revocation"] == ["fail", "ok"]
+
+
 def test_a_revoked_key_for_lists() -> None:
     """What it signed says nothing any more."""
     signer = vendor.ca("Acme Devices", ROOT, usage=vendor.signs(certificates=False))
