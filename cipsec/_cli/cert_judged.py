@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 
 from cipsec._cli.given import look, say_left
 from cipsec._cli.talk import Talk
-from cipsec.errors import CipsecError, LocalState, Malformed
+from cipsec.errors import LocalState, Malformed
 from cipsec.pki import verify
 from cipsec.pki.chain import leaf_first
+from cipsec.pki.faults import UNREADABLE
 from cipsec.pki.lint import Finding
 from cipsec.pki.names import show_name
 
@@ -105,23 +106,28 @@ def _findings(
         held = look(talk, source, looked.passphrase_file)
         if several and not held.certificates:
             kinds = ", ".join(held.kinds())
-            yield Finding("file", "warn", f"there is no certificate in it, only: {kinds}")
+            yield Finding("file", "warn", f"there is no certificate in it, only: {kinds}", _OTHER)
             return
         leaf, *others = leaf_first(held.required_certificates())
         if others:
-            whose = show_name(leaf.subject) or "no name"
-            told = f"of {held.source} the certificate of {whose} is judged, the others help it"
+            told = f"of {held.source} that of {_whose(leaf)} is judged, the others help it"
             talk.say(f"cipsec: {told}")
         say_left(talk, held, "certificate")
         yield from _judged(leaf, others, expected, at, looked.profile)
     except (LocalState, Malformed) as error:
         if not several:
             raise
-        yield _not_read(error)
+        yield Finding("file", "fail", error.message, error.hint or _OTHER)
 
 
-def _not_read(error: CipsecError) -> Finding:
-    return Finding("file", "fail", error.message, error.hint)
+_OTHER = "name the file that holds the certificate"
+
+
+def _whose(leaf: x509.Certificate) -> str:
+    try:
+        return show_name(leaf.subject) or "no name"
+    except UNREADABLE:
+        return "a name that cannot be read"
 
 
 def _judged(

@@ -23,7 +23,7 @@ from cipsec.pki.faults import UNREADABLE, why
 from cipsec.pki.issued import directly_issued, is_self_issued, is_whole
 from cipsec.pki.names import same_name, show_name
 from cipsec.pki.path import Authority
-from cipsec.pki.search import MAX_CAS_FOUND, Anchors, Objection, ends
+from cipsec.pki.search import MAX_CAS_FOUND, RELATED, Anchors, Objection, ends
 from cipsec.times import show_time
 
 __all__ = ["Chain", "build", "directly_issued", "is_self_issued", "leaf_first", "verify_chain"]
@@ -101,8 +101,9 @@ def verify_chain(
     """Return the path from `leaf` to an anchor, both included; raise Untrusted and say why.
 
     Checked: signatures, strength of the CAs' keys, validity at `now`, basicConstraints,
-    pathLenConstraint, keyCertSign, name constraints, and that no critical extension goes
-    ununderstood. Of several paths a valid one is found. A leaf that is an anchor is its own path.
+    pathLenConstraint, keyCertSign, name constraints, policies where a CA demands one, and that no
+    critical extension goes ununderstood. Of several paths a valid one is found. A leaf that is an
+    anchor is its own path.
     """
     return list(build(leaf, intermediates, anchors, now).certificates)
 
@@ -141,9 +142,11 @@ def _below(
     trusted, objection = _anchors(anchors)
     issuers = trusted.issuers(leaf.issuer, intermediates)
     found, refused = ends(leaf, issuers, path.end)
+    if not found and refused.weight >= RELATED:
+        raise Untrusted(refused.sentence)
     if not found:
-        weightiest = objection.or_else(refused)
-        raise Untrusted(_who_is_missing(leaf, intermediates, anchors) or weightiest.sentence)
+        missing = _who_is_missing(leaf, intermediates, anchors)
+        raise Untrusted(missing or objection.or_else(refused).sentence)
     chosen = next((one for one in found if one.begin <= now <= one.end), found[0])
     certificates = (leaf, *chosen.authority.path)
     _check_times(certificates, now)

@@ -29,6 +29,8 @@ _REMEMBERED = 256
 
 Comparable = tuple[frozenset[tuple[str, str]], ...]  # a name by its value, as `names` has it
 
+RELATED = 2  # the weight from which on an objection is to what a trusted CA has signed
+
 STRANGER = "the client certificate is not from a vendor that is known here"
 
 
@@ -227,7 +229,7 @@ class _Search:
                 try:
                     yield path.subordinate(issuer, child.certificate)
                 except (Untrusted, *UNREADABLE) as error:
-                    self._object(2, why(error))
+                    self._object(RELATED, why(error))
 
     def _is_signed(self, child: _Presented, issuer: Authority) -> bool:
         pair = child.certificate, issuer.sha256

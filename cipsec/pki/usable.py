@@ -13,6 +13,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from cipsec.pki import keys
 from cipsec.pki.describe import extended_key_usage
 from cipsec.pki.extensions import value
+from cipsec.pki.faults import UNREADABLE, why
 from cipsec.pki.lint import Finding
 from cipsec.pki.names import sans_of, show_name, show_san
 
@@ -26,7 +27,10 @@ _ENROLL = "have one issued with what it lacks: cipsec enroll"
 
 def key(leaf: x509.Certificate, given: keys.PublicKey) -> Finding:
     """Compare the certificate's public key with that of a private key."""
-    held = leaf.public_key()
+    try:
+        held = leaf.public_key()
+    except UNREADABLE as error:
+        return Finding("key", "fail", f"the certificate's cannot be read: {why(error)}", _ENROLL)
     if keys.spki(held) == keys.spki(given):
         return Finding("key", "ok", "the key belongs to the certificate")
     kinds = keys.type_name(given), keys.type_name(held)

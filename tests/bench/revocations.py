@@ -102,7 +102,7 @@ def _builder(folder: CaFolder, serials: list[int]) -> None:
 
 
 def _publish(folder: CaFolder, database: Database) -> bytes:
-    issuers = folder.crl_issuers(folder.authority(None))
+    issuers = folder.crl_issuers([folder.authority(None)])
     now = times.now()
     [made] = publishing.publish(folder, database, issuers, now=now, validity=_WEEK, anyway=True)
     return made.der

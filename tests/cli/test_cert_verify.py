@@ -7,6 +7,7 @@ import sys
 from datetime import timedelta
 from pathlib import Path
 
+import cryptography_vectors
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
@@ -38,6 +39,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+VECTORS = Path(cryptography_vectors.__file__).parent / "x509" / "custom"
 TRUSTED = ("--trust", "root.pem", "--intermediates", "issuing.pem")
 LISTS = ("--crl", "root.crl", "--crl", "issuing.crl")
 pytestmark = pytest.mark.usefixtures("folder")
@@ -130,7 +132,10 @@ def test_several_files(cipsec: Cipsec) -> None:
         ["missing.pem", "file", "fail"],
         ["root.crl", "file", "warn"],
     ]
-    assert ran.rows[3][3] == "there is no file missing.pem"
+    assert ran.rows[3][3:] == [
+        "there is no file missing.pem",
+        "name the file that holds the certificate",
+    ]
 
 
 def test_a_folder(cipsec: Cipsec) -> None:
@@ -169,7 +174,19 @@ def test_a_bundle(cipsec: Cipsec, order: tuple[int, ...]) -> None:
     ran = cipsec("cert", "verify", "chain.pem", *options)
     assert ran.code == 0
     whose = "serialNumber=0001:6040C8F2,CN=Drive 7,O=Acme"
-    assert f"of chain.pem the certificate of {whose} is judged" in ran.err
+    assert f"of chain.pem that of {whose} is judged" in ran.err
+
+
+def test_a_bundle_that_cannot_be_read(cipsec: Cipsec) -> None:
+    """A name with a tag that no name has: findings, and Malformed for what is taken apart."""
+    odd = VECTORS / "long-form-name-attribute.pem"
+    Path("chain.pem").write_bytes(odd.read_bytes() + DEVICE.pem)
+    ran = cipsec("cert", "verify", "chain.pem", *TRUSTED, "--name", "a.b", "--key", "drive.key")
+    assert ran.code == 10
+    assert "that of a name that cannot be read is judged" in ran.err
+    ran = cipsec("cert", "verify", "chain.pem", "--profile", "rfc5280")
+    assert ran.code == 6
+    assert "cannot be taken apart" in ran.err
 
 
 def test_stdin(cipsec: Cipsec, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -65,6 +65,17 @@ def test_a_forbidden_way_beside_an_open_one() -> None:
     assert "may have none below it" in refusal(device, [low, narrow], [ROOT])
 
 
+def test_what_a_trusted_ca_signed_is_what_is_told() -> None:
+    """Not that one of the ways leads to a stranger, when another comes near."""
+    bolt = vendor.ca("Bolt Root")
+    narrow = vendor.ca("Acme Narrow", ROOT, path_length=0)
+    low = vendor.ca("Acme Low", narrow)
+    crossed = vendor.ca("Acme Low", bolt, key=low.key)
+    device = vendor.device(low)
+    for others in ([crossed, low, narrow], [narrow, low, crossed]):
+        assert "CN=Acme Low,O=Acme stands below a CA" in refusal(device, others, [ROOT])
+
+
 def test_cross_certified_both_ways() -> None:
     """Two roots have certified each other; whichever is the anchor is reached."""
     one, other = vendor.ca("One"), vendor.ca("Other")

@@ -11,8 +11,9 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from cipsec.pki import keys, names, verify
 from cipsec.pki.lint import Finding
+from tests.pki import specimens
 from tests.pki.trees import NOW
-from tests.support import vendor
+from tests.support import der, vendor
 from tests.support.vendor import CLIENT_AUTH, SERVER_AUTH, Extensions, Party
 
 ROOT = vendor.ca("Acme Root")
@@ -126,3 +127,21 @@ def test_keys() -> None:
     [kind] = judged(leaf, key=keys.generate(keys.KeyType.RSA_2048).public_key())
     assert kind.verdict == "fail"
     assert kind.detail.startswith("the key is rsa-2048, the certificate's is ec-p256")
+
+
+def test_a_key_that_cannot_be_read() -> None:
+    """The certificate's: it belongs to none."""
+    damaged = der.sequence(der.sequence(der.oid("1.2.3")), b"\x03\x01\x00")
+    expected = verify.Expected(key=der.KEY.public_key())
+    _, found = verify.certificate(specimens.make(key=damaged), expected, NOW)
+    assert (found.check, found.verdict) == ("key", "fail")
+    assert "cannot be read" in found.detail
+
+
+def test_extensions_that_cannot_be_read() -> None:
+    """Nothing can be said of names and purposes then, and that is no yes."""
+    junk = der.extension(der.SUBJECT_ALT_NAME, b"junk")
+    odd = specimens.make(specimens.without(specimens.NAMED, put=[junk]))
+    for expected in (verify.Expected(name=dns("drive-7")), verify.Expected(purpose="client")):
+        _, found = verify.certificate(odd, expected, NOW)
+        assert (found.check, found.verdict) == ("extensions", "fail")
