@@ -1,0 +1,1 @@
+"""Good files with every bit wrong once: each reader answers, or raises its own error."""
