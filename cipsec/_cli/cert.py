@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from pathlib import Path
 from typing import Annotated
@@ -11,7 +12,7 @@ import typer
 from cipsec._cli.cert_verify import verify
 from cipsec._cli.options import PassphraseFile, command, group
 from cipsec._cli.talk import Talk
-from cipsec.errors import UsageError
+from cipsec.errors import LocalState, UsageError
 
 app = group("cert", "Show and verify certificates.")
 
@@ -83,12 +84,26 @@ def _exists(name: str) -> bool:
         return False
 
 
+def _is_address(given: str) -> bool:
+    try:
+        ipaddress.ip_address(given)
+    except ValueError:
+        return False
+    return True
+
+
 def _show_file(talk: Talk, given: str, passphrase_file: str | None) -> None:
     from cipsec._cli.cert_shown import document, show
     from cipsec._cli.given import look, say_left
     from cipsec.times import now
 
-    found = look(talk, given, passphrase_file)
+    try:
+        found = look(talk, given, passphrase_file)
+    except LocalState as error:
+        if not _is_address(given) or _exists(given):
+            raise
+        hint = f"a server is given with its port: cipsec cert show {given}:2221"
+        raise LocalState(error.message, hint=hint) from None
     if not found.crls:
         found.required_certificates()
     left = say_left(talk, found, "certificate", "CRL")

@@ -12,7 +12,7 @@ INTEGER, OCTETS, OCTETS_IN_PIECES = 0x02, 0x04, 0x24
 _CONSTRUCTED = 0x20
 _LONG_FORM = 0x80
 _MAX_LENGTH_OCTETS = 4
-_MAX_DEPTH = 32
+_MAX_DEPTH = 12  # of elements without length, each of which is gone through
 _END = b"\0\0"  # of an element of indefinite length (8.1.5)
 
 

@@ -114,7 +114,8 @@ def _hash(parsed: x509.CertificateSigningRequest) -> Finding:
     if name in SERVED_HASHES:
         return Finding("hash", "ok", str(name))
     shown = signature_name(parsed.signature_algorithm_oid)
-    return Finding("hash", "fail", f"{shown} is not served; use SHA-256", _ANEW)
+    hint = None if name == "" else _ANEW  # what has none of its own has another kind of key
+    return Finding("hash", "fail", f"{shown} is not served; use SHA-256", hint)
 
 
 def _hash_name(parsed: x509.CertificateSigningRequest) -> str | None:

@@ -19,6 +19,7 @@ from cipsec.pki.mistaken import typed
 _VERSION = b"\x02\x01\x03\x30"  # version 3, then authSafe
 _MAX_ROUNDS = 10_000_000  # a second or two; programs write 2,000 to 1,000,000
 _MAX_DEPTH = 32
+_MAX_SIZE = 1 << 20  # bytes; a store with the CAs of the whole world is a quarter of it
 _MAX_PASSPHRASE = 1023  # bytes, as OpenSSL has it
 
 
@@ -61,6 +62,8 @@ def read(der: bytes, source: str, passphrase: str | None) -> Archive:
 
 
 def _check_rounds(der: bytes, source: str) -> None:
+    if len(der) > _MAX_SIZE:
+        raise Malformed(f"{source} is PKCS#12 of more than {_MAX_SIZE} bytes, which is not opened")
     try:
         most = max(_rounds(der, 0), default=0)
     except ValueError:

@@ -13,6 +13,7 @@ from cryptography import x509
 from OpenSSL import SSL
 
 from cipsec.errors import BadAnswer
+from cipsec.pki.faults import UNREADABLE, why
 from cipsec.tls.unanswered import not_connected, reason_of, refused
 
 _RECORD = 16 * 1024
@@ -176,8 +177,11 @@ def _left(deadline: float) -> float:
 def _chain(connection: SSL.Connection, where: str) -> tuple[x509.Certificate, ...]:
     try:
         return tuple(connection.get_peer_cert_chain(as_cryptography=True) or ())
-    except ValueError:
-        raise BadAnswer(f"{where} presents a certificate that cannot be read") from None
+    except UNREADABLE as error:
+        raise BadAnswer(
+            f"{where} presents a certificate that cannot be read: {why(error)}",
+            hint=f"openssl s_client -showcerts -connect {where}",
+        ) from None
 
 
 def _server_name(host: str) -> bytes | None:

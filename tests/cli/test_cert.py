@@ -297,6 +297,16 @@ def test_missing_files_are_said_to_be_missing(cipsec: Cipsec, tmp_path: Path) ->
     _refused(cipsec("cert", "show", tmp_path / "x"), 6, f"error: there is no file {tmp_path}/x")
 
 
+def test_an_address_without_port_is_no_file(cipsec: Cipsec) -> None:
+    """And what is missing is said."""
+    _refused(
+        cipsec("cert", "show", "192.0.2.7"),
+        6,
+        "error: there is no file 192.0.2.7",
+        "hint: a server is given with its port: cipsec cert show 192.0.2.7:2221",
+    )
+
+
 @contextlib.contextmanager
 def _server(folder: Path, address: str) -> Iterator[int]:
     """A TLS server that presents two certificates to one client; yields its port."""

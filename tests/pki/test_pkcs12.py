@@ -123,3 +123,9 @@ def test_damage_is_told() -> None:
     """Cut off in the middle; cut off late, the passphrase cannot be told from damage."""
     with pytest.raises(Malformed, match="begins as PKCS#12 and is damaged"):
         read(SEALED[: len(SEALED) // 2], "x.p12", "secret")
+
+
+def test_what_is_too_large_is_not_looked_into() -> None:
+    """Nobody keeps a megabyte of certificates in it."""
+    with pytest.raises(Malformed, match="of more than 1048576 bytes"):
+        read(SEALED + bytes(1 << 20), "x.p12", "secret")

@@ -21,8 +21,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cipsec.errors import BadAnswer, Unreachable
+from cipsec.pki import keys
 from cipsec.tls.probe import presented
 from cipsec.tls.unanswered import refused
+from tests.support import der
 
 NOW = datetime.datetime.now(datetime.UTC)
 DAY = datetime.timedelta(days=1)
@@ -179,6 +181,18 @@ def test_what_answers_otherwise_is_told_in_words(said: bytes, message: str) -> N
 
     with serving(answer) as port, pytest.raises(BadAnswer, match=message):
         presented("127.0.0.1", port, timeout=10)
+
+
+def test_a_certificate_that_cannot_be_read(tmp_path: Path) -> None:
+    """OpenSSL takes a version that there is not, and serves it."""
+    made = der.pem("CERTIFICATE", der.certificate(version=6)) + keys.to_pem(der.KEY)
+    (tmp_path / "x.pem").write_bytes(made)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "x.pem")
+    with serving(shaking(context)) as port, pytest.raises(BadAnswer) as caught:
+        presented("127.0.0.1", port, timeout=10)
+    assert "presents a certificate that cannot be read: 6 is not a valid" in caught.value.message
+    assert caught.value.hint == f"openssl s_client -showcerts -connect 127.0.0.1:{port}"
 
 
 def test_ports_without_tls_have_a_neighbour() -> None:
