@@ -95,6 +95,7 @@ def _is_address(given: str) -> bool:
 def _show_file(talk: Talk, given: str, passphrase_file: str | None) -> None:
     from cipsec._cli.cert_shown import document, show
     from cipsec._cli.given import look, say_left
+    from cipsec.pki.mistaken import CERTIFICATE, CRL
     from cipsec.times import now
 
     try:
@@ -106,7 +107,7 @@ def _show_file(talk: Talk, given: str, passphrase_file: str | None) -> None:
         raise LocalState(error.message, hint=hint) from None
     if not found.crls:
         found.required_certificates()
-    left = say_left(talk, found, "certificate", "CRL")
+    left = say_left(talk, found, CERTIFICATE, CRL)
     if talk.json:
         talk.document({**document(found.certificates, found.crls, now()), "others": left})
     else:

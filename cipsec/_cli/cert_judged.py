@@ -16,6 +16,7 @@ from cipsec.pki import verify
 from cipsec.pki.chain import leaf_first
 from cipsec.pki.faults import UNREADABLE
 from cipsec.pki.lint import Finding
+from cipsec.pki.mistaken import CERTIFICATE
 from cipsec.pki.names import show_name
 
 if TYPE_CHECKING:
@@ -112,7 +113,7 @@ def _findings(
         if others:
             told = f"of {held.source} that of {_whose(leaf)} is judged, the others help it"
             talk.say(f"cipsec: {told}")
-        say_left(talk, held, "certificate")
+        say_left(talk, held, CERTIFICATE)
         yield from _judged(leaf, others, expected, at, looked.profile)
     except (LocalState, Malformed) as error:
         if not several:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 from cipsec._cli import cert_shown, exits
 from cipsec._cli.talk import Talk
+
+if TYPE_CHECKING:
+    from cipsec.tls.probe import Presented
 
 _TIMEOUT = 10.0  # seconds, to connect and to shake hands
 
@@ -18,35 +22,40 @@ def show_server(talk: Talk, host: str, port: int, *, chain: bool, trust: str | N
     from cipsec.tls.probe import presented
 
     anchors = look(talk, trust, None).required_certificates() if trust else None
-    found = presented(host, port, timeout=_TIMEOUT)
-    moment = now()
+    found, moment = presented(host, port, timeout=_TIMEOUT), now()
     findings = judged.findings(found.chain, host, found.version, anchors, moment)
+    rows: list[dict[str, object]] = [asdict(finding) for finding in findings]
     shown = found.chain if chain else found.chain[:1]
-    if more := len(found.chain) - len(shown):
+    _say(talk, found, len(found.chain) - len(shown))
+    if talk.json:
+        certificates = cert_shown.document(shown, (), moment)
+        talk.document({**certificates, **_handshake(found), "findings": rows})
+    else:
+        cert_shown.show(talk, shown, (), moment)
+        _print(talk, rows)
+    failed = trust and any(row["verdict"] == "fail" for row in rows)
+    return exits.NO if failed else None
+
+
+def _say(talk: Talk, found: Presented, more: int) -> None:
+    """Say what else there is to know of the handshake."""
+    if more:
         these = "it" if more == 1 else "them"
         talk.say(f"cipsec: {more} more in the chain; add --chain to see {these}")
     if found.asks:
         talk.say("cipsec: it asks for a client certificate; none was sent")
     if found.ended:
         talk.say(f"cipsec: then it ended the handshake: {found.ended}")
-    rows: list[dict[str, object]] = [asdict(finding) for finding in findings]
-    if talk.json:
-        talk.document(
-            {
-                **cert_shown.document(shown, (), moment),
-                "presented": len(found.chain),
-                "tls_version": found.version,
-                "cipher": found.cipher,
-                "client_certificate_asked": found.asks,
-                "handshake_ended": found.ended,
-                "findings": rows,
-            }
-        )
-    else:
-        cert_shown.show(talk, shown, (), moment)
-        _print(talk, rows)
-    failed = trust and any(row["verdict"] == "fail" for row in rows)
-    return exits.NO if failed else None
+
+
+def _handshake(found: Presented) -> dict[str, object]:
+    return {
+        "presented": len(found.chain),
+        "tls_version": found.version,
+        "cipher": found.cipher,
+        "client_certificate_asked": found.asks,
+        "handshake_ended": found.ended,
+    }
 
 
 def _print(talk: Talk, rows: list[dict[str, object]]) -> None:

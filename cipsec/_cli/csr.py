@@ -195,10 +195,11 @@ def show(talk: Talk, given: Given) -> None:
     from cipsec._cli import lines
     from cipsec._cli.given import look, say_left
     from cipsec.pki import describe
+    from cipsec.pki.mistaken import REQUEST
 
     found = look(talk, given, None, opened=False)
     record = describe.request(x509.load_der_x509_csr(found.required_request()))
-    say_left(talk, found, "certificate signing request")
+    say_left(talk, found, REQUEST)
     talk.fields("csr", record if talk.json else lines.of(record))
 
 

@@ -69,16 +69,18 @@ def _shown(talk: Talk, source: str) -> str:
 def _found(talk: Talk, source: str, judge: _Judge, *, several: bool) -> Iterator[Finding]:
     """Yield the findings on one file; of several one that cannot be read is a finding."""
     from cipsec.pki.lint import Finding
+    from cipsec.pki.mistaken import REQUEST
 
     try:
         held = given.look(talk, source, None, opened=False)
         der = held.required_request()
-        given.say_left(talk, held, "certificate signing request")
-        yield from judge(der)
     except LocalState as error:
         if not several:
             raise
         yield Finding("file", "fail", error.message, error.hint)
+        return
+    given.say_left(talk, held, REQUEST)
+    yield from judge(der)
 
 
 def _by_ca(open_until: ExitStack, talk: Talk, ca_dir: Path | None, cert: str | None) -> _Judge:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import select
-import shlex
 import stat
 import sys
 from collections.abc import Collection
@@ -15,6 +14,7 @@ from cipsec import files
 from cipsec._cli.talk import Talk
 from cipsec.errors import LocalState, Locked, UsageError
 from cipsec.pki.load import STDIN, Contents, contents
+from cipsec.pki.mistaken import PKCS12, PRIVATE_KEY, typed
 
 if TYPE_CHECKING:
     from cipsec.pki.pkcs12 import Archive
@@ -48,13 +48,13 @@ def look(talk: Talk, name: str, passphrase_file: str | None, *, opened: bool = T
 
 def _open(talk: Talk, found: Contents, name: str, passphrase_file: str | None) -> Contents:
     opened = [_archive(talk, der, name, passphrase_file) for der in found.archives]
-    kinds = [kind for kind in found.others if kind != "PKCS#12"]
+    kinds = [kind for kind in found.others if kind != PKCS12]
     return Contents(
         source=found.source,
         certificates=(*found.certificates, *(c for one in opened for c in one.certificates)),
         requests=found.requests,
         crls=found.crls,
-        others=(*kinds, *["private key" for one in opened if one.has_key]),
+        others=(*kinds, *[PRIVATE_KEY for one in opened if one.has_key]),
     )
 
 
@@ -111,7 +111,7 @@ def _read_file(name: str) -> bytes:
     except OSError:
         mode = 0  # the error that reading raises says it
     if stat.S_ISDIR(mode):
-        raise LocalState(f"{name} is a directory", hint=f"name a file in it: ls {_typed(name)}")
+        raise LocalState(f"{name} is a directory", hint=f"name a file in it: ls {typed(name)}")
     if stat.S_ISCHR(mode) or stat.S_ISBLK(mode):
         raise LocalState(f"{name} is a device, not a file", hint="stdin is read with -")
     if stat.S_ISFIFO(mode):
@@ -120,25 +120,34 @@ def _read_file(name: str) -> bytes:
 
 
 def _read_pipe(path: Path) -> bytes:
-    """Read a pipe to its end once somebody has it open for writing, as `<(command)` has."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
-    with os.fdopen(descriptor, "rb") as pipe:
-        try:
-            begun = os.read(descriptor, _LIMIT)
-        except BlockingIOError:
-            begun = b""  # it will write
-        else:
-            if not begun and not select.select([descriptor], [], [], _PATIENCE)[0]:
-                raise LocalState(f"nobody writes into the pipe {path}", hint=_PIPE)
-        os.set_blocking(descriptor, True)
-        data = begun + pipe.read(_LIMIT + 1)
+    """Return what a pipe gives to its end; raise LocalState where nobody writes, or too much."""
+    try:
+        data = _piped(path)
+    except OSError as error:
+        raise LocalState(f"{path} cannot be read: {files.reason(error)}") from None
+    if data is None:
+        raise LocalState(f"nobody writes into the pipe {path}", hint=_PIPE)
     if len(data) > _LIMIT:
         raise LocalState(f"{path} gives more than {_LIMIT} bytes", hint="give one file of PEM")
     return data
 
 
+def _piped(path: Path) -> bytes | None:
+    """Read once somebody has the pipe open for writing, as `<(command)` has; None if nobody does.
+
+    Whoever has it open is waited for: he may have to type a password first.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    with os.fdopen(descriptor, "rb") as pipe:
+        try:
+            begun = os.read(descriptor, _LIMIT)
+        except BlockingIOError:
+            begun = b""
+        else:
+            if not begun and not select.select([descriptor], [], [], _PATIENCE)[0]:
+                return None
+        os.set_blocking(descriptor, True)
+        return begun + pipe.read(_LIMIT + 1)
+
+
 _PIPE = "name a file, or give it on stdin with -"
-
-
-def _typed(name: str) -> str:
-    return shlex.quote(name)
