@@ -15,6 +15,7 @@ from cipsec.ca_folder import CaFolder, CrlIssuer, fingerprint
 from cipsec.discovery.announce import host_name
 from cipsec.discovery.interfaces import announced_on, choose, interfaces
 from cipsec.passphrase import settle
+from cipsec.pki.chain import is_self_issued
 from cipsec.serve.certificate import ServerCertificate
 from cipsec.serve.keyring import Keyring
 from cipsec.serve.listen import Listen
@@ -92,7 +93,8 @@ class Plan:
         and with what leads to the roots before the one that issues, for who knows only those.
         """
         folder, now = self.folder, times.now()
-        chain = [self.certificate.load()[0], *folder.path_to_root()[:-1], *folder.links(now)]
+        between = [one for one in folder.path_to_root() if not is_self_issued(one)]
+        chain = [self.certificate.load()[0], *between, *folder.links(now)]
         return chain, TlsProfile(folder.configuration().server.tls)
 
     def context(self) -> SSL.Context:

@@ -11,7 +11,9 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import pkcs7
 
+from cipsec import survey
 from cipsec.ca_folder import CaFolder, fingerprint
+from cipsec.discovery.server import Server
 from tests.support import programs, serving
 from tests.support.serving import Serving
 
@@ -135,9 +137,17 @@ def test_our_own_endpoint(server: Serving, plant: Path, tmp_path: Path, known: s
 
 
 def test_who_is_who(server: Serving, plant: Path) -> None:
-    """People compare the root: the server says its fingerprint when it is ready."""
+    """People compare the root: the server says its fingerprint, discovery shows the same.
+
+    Marking the servers of a CA works by either.
+    """
     root = x509.load_pem_x509_certificate((plant / "root.pem").read_bytes())
     assert server.ready["ca_sha256"] == fingerprint(root)
+    heard = Server("Line 4", "est.local", server.port, ("127.0.0.1",), "lo", {})
+    assert survey.ask(heard).ca_sha256 == fingerprint(root)
+    for known in (root, CaFolder(server.ca).certificate()):
+        assert survey.ask(heard, fingerprint=fingerprint(known)).trusted is True
+    assert survey.ask(heard, fingerprint="0" * 64).trusted is False
 
 
 def test_the_provisioning_issuer(server: Serving, plant: Path, tmp_path: Path) -> None:
