@@ -87,7 +87,7 @@ def install(talk: Talk, given: Given, paths: Sequence[Path]) -> None:
     from cipsec.serve.running import is_running
 
     options = ("--name", "--subject", "--key-type", "--days", "--host")
-    secrets = ("--passphrase-file", "--no-passphrase")
+    secrets = ("--passphrase-file", "--no-passphrase", "--key")
     given.refuse(*options, *secrets, because="the folder is made, and only the certificate missing")
     folder = founding.intermediate(given.ca_dir)
     found = [one for path in paths for one in certificates(path)]

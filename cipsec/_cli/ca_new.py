@@ -57,6 +57,7 @@ class Given:
             "--host": self.hosts,
             "--passphrase-file": self.passphrase_file,
             "--no-passphrase": self.no_passphrase,
+            "--key": self.key,
         }
         for option in options:
             if values[option]:

@@ -118,7 +118,10 @@ def init(
     force: Force = False,
     ca_dir: CaDir = None,
 ) -> None:
-    """Make a CA: its key, its certificate, its rules and an empty record."""
+    """Make a CA: its key, its certificate, its rules and an empty record.
+
+    A root, unless --intermediate puts it below another CA or --import names one that exists.
+    """
     from cipsec._cli import ca_import, ca_intermediate
 
     given = Given(
@@ -133,21 +136,11 @@ def init(
         key=key,
         ca_dir=ca_dir,
     )
-    paths = [*([certificate] if certificate else []), *(chain or ())]
-    if imported is None and import_passphrase_file is not None:
-        raise UsageError("there is no key to be opened", hint="add --import FILE")
-    if imported is not None and key is not None:
-        raise UsageError(
-            "a key is imported from a file, or used where it is on a token",
-            hint="to go on with a CA whose key is on a token: --import with its URI",
-        )
-    if imported is not None and intermediate:
-        raise UsageError(
-            "an imported CA has its certificate, whether a CA is above it or not",
-            hint="leave out --intermediate",
-        )
-    if output is not None and (certificate or not intermediate):
+    wants_request = intermediate and certificate is None
+    _refuse_contradictions(given, imported, import_passphrase_file, intermediate=intermediate)
+    if output is not None and not wants_request:
         raise UsageError("only a request is written with -o", hint="leave out -o")
+    paths = [*([certificate] if certificate else []), *(chain or ())]
     if imported is not None:
         ca_import.adopt(talk, given, imported, paths, import_passphrase_file)
     elif intermediate and certificate:
@@ -157,10 +150,28 @@ def init(
             "a new root signs its own certificate, and a request waits for one",
             hint="leave out --certificate and --chain, or name both with --intermediate",
         )
-    elif intermediate:
+    elif wants_request:
         ca_intermediate.request(talk, given, output, force=force)
     else:
         _root(talk, given)
+
+
+def _refuse_contradictions(
+    given: Given, imported: str | None, opens: str | None, *, intermediate: bool
+) -> None:
+    """Raise UsageError for options of which one would have no effect."""
+    if imported is None and opens is not None:
+        raise UsageError("there is no key to be opened", hint="add --import FILE")
+    if imported is not None and given.key is not None:
+        raise UsageError(
+            "a key is imported from a file, or used where it is on a token",
+            hint="to go on with a CA whose key is on a token: --import with its URI",
+        )
+    if imported is not None and intermediate:
+        raise UsageError(
+            "an imported CA has its certificate, whether a CA is above it or not",
+            hint="leave out --intermediate",
+        )
 
 
 def _root(talk: Talk, given: Given) -> None:
