@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -131,25 +131,9 @@ class CaFolder:
         """Held by the one server that runs on this folder."""
         return self.path / "serve.lock"
 
-    @contextlib.contextmanager
-    def keys_held(self) -> Iterator[None]:
-        """Keep others from making keys or changing their passphrase inside the block.
-
-        Raises Locked when somebody does for long, LocalState when there can be no lock.
-        """
-        import filelock  # for few: it takes its time
-
-        lock = filelock.FileLock(self.path / "keys.lock", timeout=_PATIENCE_SECONDS)
-        try:
-            lock.acquire()
-        except filelock.Timeout:
-            raise Locked(f"the keys in {self.path} are being changed by another process") from None
-        except OSError as error:
-            raise LocalState(f"{self.path} cannot be locked: {files.reason(error)}") from None
-        try:
-            yield
-        finally:
-            lock.release()
+    def keys_held(self) -> contextlib.AbstractContextManager[None]:
+        """Keep others from making keys, and from changing their passphrase, inside the block."""
+        return files.held(self.path / "keys.lock", patience=_PATIENCE_SECONDS)
 
     def certificate(self) -> x509.Certificate:
         """Return the CA's certificate; raise Malformed."""
@@ -319,13 +303,20 @@ class CaFolder:
             self._make_provisioning_issuer(passphrase, now)
         key = keys.from_either_pem(files.read(self.provisioning_key_file), passphrase)
         try:
-            return Authority(_load(self.provisioning_certificate_file), key)
+            issuer = Authority(_load(self.provisioning_certificate_file), key)
         except Malformed:
             raise Malformed(
                 f"{self.provisioning_key_file} is not the key of "
                 f"{self.provisioning_certificate_file.name}",
                 hint="restore both from a backup",
             ) from None
+        if issuer.ends >= self.ends():
+            return issuer
+        # The CA's certificate was renewed: what ends with it goes on, under the same key.
+        renewed = provisioning.issuer(self.authority(passphrase), key, now=now)
+        pem = renewed.public_bytes(Encoding.PEM)
+        files.replace(self.provisioning_certificate_file, pem, mode=files.PUBLIC)
+        return Authority(renewed, key)
 
     def _make_provisioning_issuer(self, passphrase: str | None, now: datetime) -> None:
         """Make key and certificate; of several that do so at once, all end with the same pair.

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from cipsec.errors import AlreadyExists, LocalState
+from cipsec.errors import AlreadyExists, LocalState, Locked
 
 PRIVATE = 0o600
 PUBLIC = 0o644
@@ -166,6 +166,24 @@ def _temporary(path: Path, mode: int) -> Iterator[tuple[BinaryIO, Path]]:
     finally:
         with contextlib.suppress(OSError):  # the one on the way says more
             temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def held(path: Path, *, patience: float) -> Iterator[None]:
+    """Hold a lock file inside the block; raise Locked after `patience` seconds, or LocalState."""
+    import filelock  # for few: it takes its time
+
+    lock = filelock.FileLock(path, timeout=patience)
+    try:
+        lock.acquire()
+    except filelock.Timeout:
+        raise Locked(f"another process holds {path}") from None
+    except OSError as error:
+        raise LocalState(f"{path} cannot be locked: {reason(error)}") from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 @contextlib.contextmanager

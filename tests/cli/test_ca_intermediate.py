@@ -285,6 +285,19 @@ def test_renewed_under_another_root(
     assert (place / "chain.pem").read_text().count("BEGIN") == 1
 
 
+def test_the_provisioning_issuer_is_renewed_too(install: Install, place: Path, root: Ca) -> None:
+    """It ends with the CA's certificate; after that was renewed it goes on under its old key."""
+    folder = CaFolder(place)
+    assert install(root.answer(place / "ca.csr", days=(-1, 30)), root.certificate).code == 0
+    before = folder.provisioning_authority(None, times.now()).certificate
+    assert install(root.answer(place / "ca.csr", days=(-1, 400)), root.certificate).code == 0
+    after = folder.provisioning_authority(None, times.now()).certificate
+    assert after.not_valid_after_utc == folder.ends() > before.not_valid_after_utc
+    assert (after.public_key(), after.subject) == (before.public_key(), before.subject)
+    assert folder.provisioning_certificate() == after
+    assert folder.provisioning_authority(None, times.now()).certificate == after
+
+
 def test_whichever_file_is_new_the_path_is_whole(place: Path, install: Install, root: Ca) -> None:
     """While certificate and chain are exchanged, chain.pem leads up from either."""
     old = root.answer(place / "ca.csr")
