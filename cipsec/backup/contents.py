@@ -30,8 +30,9 @@ class Found:
     left_out: tuple[str, ...]
 
     def stamps(self) -> dict[str, Stamp | None]:
-        """Return what changes when a file does."""
-        return {name: stamp(str(path)) for name, path in self.files.items()}
+        """Return what changes when a key or a certificate does; a log may grow all the time."""
+        names = (name for name in self.files if name.endswith((".pem", ".key")))
+        return {name: stamp(str(self.files[name])) for name in names}
 
 
 def find(folder: CaFolder) -> Found:

@@ -180,15 +180,24 @@ def _archive(sink: _Sink, said: Facts, store: Path, found: Found) -> None:
         data = said.to_json()
         archive.addfile(_member(contents.FACTS, len(data), 0o600, said), io.BytesIO(data))
         for name, path in {**found.files, "store.sqlite3": store}.items():
-            with path.open("rb") as file:
-                seen = os.fstat(file.fileno())
-                member = _member(f"{contents.ROOT}/{name}", seen.st_size, seen.st_mode, said)
-                try:
-                    archive.addfile(member, file)
-                except OSError as error:
-                    if "unexpected end of data" not in str(error):
-                        raise
-                    raise _Changed from None
+            _add(archive, f"{contents.ROOT}/{name}", path, said)
+
+
+def _add(archive: tarfile.TarFile, name: str, path: Path, said: Facts) -> None:
+    """Add a file as it is when it is opened: what a log gains meanwhile is not missed."""
+    try:
+        file = path.open("rb")
+    except OSError as error:
+        hint = "run it as the user whose server it is"
+        raise LocalState(f"{path} cannot be read: {files.reason(error)}", hint=hint) from None
+    with file:
+        seen = os.fstat(file.fileno())
+        try:
+            archive.addfile(_member(name, seen.st_size, seen.st_mode, said), file)
+        except OSError as error:
+            if "unexpected end of data" in str(error):  # it was cut meanwhile
+                raise _Changed from None
+            raise
 
 
 def _member(name: str, size: int, mode: int, said: Facts) -> tarfile.TarInfo:

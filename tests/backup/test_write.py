@@ -186,13 +186,33 @@ def test_a_file_that_changes_meanwhile(
     assert bring_back(tmp_path / "backup", tmp_path / "new").folder.next() is not None
 
     def changing(folder: CaFolder) -> inside.Found:
-        (folder.path / "vendors" / os.urandom(4).hex()).write_bytes(b"")
+        (folder.path / "vendors" / f"{os.urandom(4).hex()}.pem").write_bytes(b"")
         return find(folder)
 
     monkeypatch.setattr(inside, "find", changing)
     with pytest.raises(LocalState, match="changes all the time"):
         save(ca_folder, tmp_path / "never")
     assert not (tmp_path / "never").exists()
+
+
+def test_a_log_that_grows(ca_folder: CaFolder, tmp_path: Path) -> None:
+    """A channel's file in the folder, written all the time, keeps nobody from a backup."""
+    log, stop = ca_folder.path / "events.log", threading.Event()
+
+    def grow() -> None:
+        while not stop.is_set():
+            with log.open("a") as file:
+                file.write("x" * 100_000 + "\n")
+
+    writer = threading.Thread(target=grow)
+    writer.start()
+    try:
+        save(ca_folder, tmp_path / "backup")
+    finally:
+        stop.set()
+        writer.join()
+    restored = bring_back(tmp_path / "backup", tmp_path / "new").folder
+    assert log.read_bytes().startswith((restored.path / "events.log").read_bytes())
 
 
 def test_what_cannot_be_saved(ca_folder: CaFolder, tmp_path: Path) -> None:
