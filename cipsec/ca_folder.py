@@ -244,11 +244,18 @@ class CaFolder:
         certificate = self.certificate()
         upcoming = self.successor
         # A roll-over changes ca.pem first, in one step, and ca.key after it.
-        taking_over = upcoming.exists() and upcoming.certificate() == certificate
+        taking_over = self._takes_over()
         key = upcoming.private_key(passphrase) if taking_over else self.private_key(passphrase)
         if self.certificate() != certificate:
             return self.pair(passphrase)
         return certificate, key
+
+    def _takes_over(self) -> bool:
+        """Tell whether the next root is in ca.pem already; its file may be damaged otherwise."""
+        upcoming = self.successor
+        return upcoming.exists() and files.read(upcoming.certificate_file) == files.read(
+            self.certificate_file
+        )
 
     def authorities(self, passphrase: str | None, now: datetime) -> list[Authority]:
         """Return the root that issues and those before it that have not ended, with their keys.

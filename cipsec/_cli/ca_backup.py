@@ -23,6 +23,9 @@ _NAMED = 10  # credentials that are named; more are counted
 
 Target = Annotated[Path, typer.Argument(metavar="FILE", help="The backup to make.")]
 Source = Annotated[Path, typer.Argument(metavar="FILE", help="The backup to restore.")]
+Aside = Annotated[
+    bool, typer.Option("--force", "-f", help="Set aside a folder that is there, whole.")
+]
 Passphrase = Annotated[
     str | None,
     typer.Option(
@@ -103,7 +106,7 @@ def restore(
     *,
     passphrase_file: Passphrase = None,
     dry_run: DryRun = False,
-    force: Force = False,
+    force: Aside = False,
     ca_dir: CaDir = None,
 ) -> None:
     """Restore a CA from a backup, into a folder that is not there; -n only verifies it.

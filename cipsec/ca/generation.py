@@ -61,15 +61,22 @@ class Generation:
 
     def certificate(self) -> x509.Certificate:
         """Return the root's certificate; raise Malformed, LocalState."""
-        return load(self.certificate_file)
+        return self._load(self.certificate_file)
 
     def new_with_old(self) -> x509.Certificate:
         """Return the link from the elder to the younger; raise Malformed, LocalState."""
-        return load(self.new_with_old_file)
+        return self._load(self.new_with_old_file)
 
     def old_with_new(self) -> x509.Certificate:
         """Return the link from the younger to the elder; raise Malformed, LocalState."""
-        return load(self.old_with_new_file)
+        return self._load(self.old_with_new_file)
+
+    def _load(self, file: Path) -> x509.Certificate:
+        try:
+            return load(file)
+        except LocalState as error:
+            hint = f"restore {self.path} from a backup, or move it away: the CA issues without it"
+            raise Malformed(error.message, hint=hint) from None
 
     def authority(self, passphrase: str | None) -> Authority:
         """Return the root with its key; raise Locked, Malformed, LocalState."""

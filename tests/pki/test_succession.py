@@ -12,12 +12,15 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cipsec.ca import profile
 from cipsec.ca.authority import Authority, self_signed
 from cipsec.ca.rollover import successor
-from cipsec.pki import keys
+from cipsec.pki import csr, keys
+from cipsec.pki.chain import verify_chain
 from cipsec.pki.names import parse_subject
 from cipsec.pki.succession import follow, link_to
 from tests.support import vendor
+from tests.support.vendor import Party
 
 NOW = datetime(2026, 11, 23, 5, 0, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -144,6 +147,30 @@ def test_forged_links(link: x509.Certificate, reason: str) -> None:
     assert found.refused[0].root == NEW[0]
     assert reason in found.refused[0].reason
     assert link_to(NEW[0], [link], [OLD[0]], NOW) is None
+
+
+def test_a_weak_signature() -> None:
+    """A link signed with SHA-1 could be anybody's."""
+    key = keys.generate(keys.KeyType.RSA_2048)
+    name = parse_subject("CN=Line 4")
+    old = self_signed(name, key, now=NOW - DAY, validity=900 * DAY), key
+    new, (link, _) = follows(old)
+    assert follow([old[0]], [new[0], link], NOW).adopted == (new[0],)
+    weak = vendor.weakly_signed(Party(link, new[1]), Party(*old)).certificate
+    found = follow([old[0]], [new[0], weak], NOW)
+    assert found.adopted == ()
+    assert "SHA1" in found.refused[0].reason
+
+
+def test_paths_by_a_link() -> None:
+    """A self-issued CA does not count against pathlen 0 (RFC 5280 section 6.1.4 (l))."""
+    request = csr.build(keys.generate(P256), parse_subject("CN=Drive 7"))
+    asked = csr.parse(request.public_bytes(Encoding.DER))
+    issued = Authority(*NEW).issue(asked, profile.endpoint(30 * DAY, DAY), now=NOW)
+    leaf = x509.load_der_x509_certificate(issued.der)
+    for known in ([LINK], [LINK, BACK], [BACK, LINK]):
+        assert verify_chain(leaf, known, [OLD[0]], NOW) == [leaf, LINK, OLD[0]]
+        assert verify_chain(leaf, known, [NEW[0]], NOW) == [leaf, NEW[0]]
 
 
 def test_one_good_link_among_forged_ones() -> None:

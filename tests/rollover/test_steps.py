@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from cipsec import rollover, times
 from cipsec.ca_folder import CaFolder
-from cipsec.errors import AlreadyExists, LocalState, Locked, NotFound, UsageError
+from cipsec.errors import AlreadyExists, LocalState, Locked, Malformed, NotFound, UsageError
 from cipsec.pki import keys
 from cipsec.ra.answers import Granted
 from cipsec.rollover import Step
@@ -210,6 +210,17 @@ def test_full_disk(step: Step, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def _full(_: int) -> None:
     raise OSError(28, "No space left on device")
+
+
+@pytest.mark.parametrize("name", ["ca.pem", "new-with-old.pem"])
+def test_a_damaged_next_root(step: Step, name: str) -> None:
+    """The CA's key opens all the same; what needs the next root says which file, and what to do."""
+    prepare(step)
+    (step.folder.successor.path / name).write_bytes(b"\xff" * 100)
+    step.folder.authority(None)
+    with pytest.raises(Malformed, match="holds no certificate") as caught:
+        step.folder.cacerts(step.now)
+    assert str(step.folder.successor.path) in (caught.value.hint or "")
 
 
 def test_unaware(step: Step) -> None:
