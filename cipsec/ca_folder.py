@@ -151,7 +151,10 @@ class CaFolder:
     def previous(self) -> list[Generation]:
         """Return the roots before the one that issues, the latest first; raise LocalState."""
         where, own = self.predecessors_folder, self.certificate()
-        found = [Generation(path) for path in where.iterdir()] if files.exists(where) else []
+        try:
+            found = [Generation(path) for path in where.iterdir()] if files.exists(where) else []
+        except OSError as error:
+            raise LocalState(f"{where} cannot be read: {files.reason(error)}") from None
         whole = [one for one in found if not one.path.name.startswith(".") and one.exists()]
         others = ((one.certificate().not_valid_after_utc, one) for one in whole)
         ordered = sorted(others, key=lambda pair: pair[0], reverse=True)

@@ -8,7 +8,6 @@ running server follows by itself.
 
 from __future__ import annotations
 
-import contextlib
 import re
 import shutil
 import sqlite3
@@ -157,8 +156,7 @@ def activate(step: Step, passphrase: str | None) -> x509.Certificate:
         old = folder.certificate()
         events.append(db, _taken_over(step, authority.certificate))
         _renew_provisioning(step, authority, passphrase)
-        with contextlib.suppress(AlreadyExists):  # kept by one that was interrupted
-            _keep(folder, old, upcoming)
+        _keep(folder, old, upcoming)
         pem = authority.certificate.public_bytes(Encoding.PEM)
         files.replace(folder.certificate_file, pem, mode=files.PUBLIC)  # the one step that counts
         files.replace(folder.key_file, files.read(upcoming.key_file))
@@ -183,9 +181,12 @@ def _taken_over(step: Step, root: x509.Certificate) -> Event:
 
 
 def _keep(folder: CaFolder, old: x509.Certificate, upcoming: Generation) -> None:
+    kept = folder.predecessor(old)
+    if kept.exists():  # by a step that was interrupted; the passphrase may be another since
+        kept.remove()
     key = files.read(folder.key_file)
     links = upcoming.new_with_old(), upcoming.old_with_new()
-    folder.predecessor(old).fill(key, old, *links)
+    kept.fill(key, old, *links)
 
 
 def _renew_provisioning(step: Step, authority: Authority, passphrase: str | None) -> None:

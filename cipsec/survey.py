@@ -59,7 +59,7 @@ def ask(server: Server, *, fingerprint: str | None = None, timeout: float = _TIM
         given = client.fetch_cacerts_unverified(url, timeout=timeout)
     except CipsecError as error:
         return Answer(reachable=False, problem=error.message)
-    root = next(filter(chain.is_self_issued, given), given[0])
+    root = next((c for c in given if chain.directly_issued(c, c)), given[0])
     if fingerprint is None:
         return Answer(reachable=True, ca_sha256=fingerprints.sha256(root))
     problem = _distrust(url, given, fingerprint, timeout)

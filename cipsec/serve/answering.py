@@ -9,6 +9,8 @@ import logging
 import socket
 from collections.abc import AsyncIterator, Callable, Sequence
 
+from cryptography import x509
+
 from cipsec import times
 from cipsec.ca_folder import fingerprint
 from cipsec.errors import CipsecError, LocalState
@@ -46,7 +48,8 @@ async def serving(
         own_names=plan.certificate.names,
         tell=tell,
     )
-    est = EstServer(authority, plan.folder.cacerts(times.now()), config.current, handed.bodies)
+    cacerts = plan.folder.cacerts(times.now())
+    est = EstServer(authority, cacerts, config.current, handed.bodies)
     front = FrontServer(plan.context(), est.handle)
     try:
         await front.start(sockets)
@@ -54,7 +57,7 @@ async def serving(
         async with (
             beside(_flush_polls(authority)),
             beside(_follow_tls(plan, front)),
-            beside(_follow_roots(plan, authority, est)),
+            beside(_follow_roots(plan, authority, est, cacerts)),
             beside(follow(handed)),
         ):
             yield
@@ -101,9 +104,14 @@ async def _follow_tls(plan: Plan, front: FrontServer) -> None:
             said = error.message
 
 
-async def _follow_roots(plan: Plan, authority: RegistrationAuthority, est: EstServer) -> None:
+async def _follow_roots(
+    plan: Plan,
+    authority: RegistrationAuthority,
+    est: EstServer,
+    served: list[x509.Certificate],
+) -> None:
     """Issue by the key, and hand out the certificates, that the folder has now (`rollover`)."""
-    served, said = plan.folder.cacerts(times.now()), ""
+    said = ""
     while True:
         await asyncio.sleep(_ROOTS_SECONDS)
         try:

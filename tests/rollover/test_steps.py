@@ -212,6 +212,19 @@ def _full(_: int) -> None:
     raise OSError(28, "No space left on device")
 
 
+def test_what_an_interrupted_step_kept_is_kept_anew(step: Step) -> None:
+    """The passphrase may have changed since: the old key is taken as it is now."""
+    folder, old = step.folder, step.folder.certificate()
+    prepare(step)
+    upcoming = folder.successor
+    links = upcoming.new_with_old(), upcoming.old_with_new()
+    stale = keys.to_pem(keys.from_pem(folder.key_file.read_bytes()), "an earlier passphrase")
+    folder.predecessor(old).fill(stale, old, *links)
+    assert folder.previous() == []
+    rollover.activate(step, None)
+    assert [one.certificate for one in folder.authorities(None, step.now)][1:] == [old]
+
+
 @pytest.mark.parametrize("name", ["ca.pem", "new-with-old.pem"])
 def test_a_damaged_next_root(step: Step, name: str) -> None:
     """The CA's key opens all the same; what needs the next root says which file, and what to do."""
