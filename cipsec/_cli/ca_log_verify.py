@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import re
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TextIO
@@ -21,8 +20,6 @@ if TYPE_CHECKING:
     from cipsec.store.chain import Head
     from cipsec.store.verification import Verified
 
-# Wherever it stands in a line: a mail, a line of syslog, a report.
-_HEAD = re.compile(r"(?<![0-9a-fA-F:])([0-9]{1,18}:[0-9a-f]{64})(?![0-9a-f])")
 _LONGEST_LINE = 1 << 20
 
 Known = Annotated[
@@ -60,21 +57,19 @@ def verify(
 
 
 def _found_in(name: str) -> list[Head]:
+    from cipsec.report import heads
     from cipsec.store.chain import Head
 
-    found = set(_heads(_lines(name)))
+    found = set(heads.found(_lines(name)))
     if not found:
-        raise NotFound(f"there is no head of a log in {name}", hint="a head is NUMBER:HASH")
+        raise NotFound(
+            f"there is no head of a log in {name}", hint="a head is NUMBER:HASH, alone on its line"
+        )
     return [Head.parse(text) for text in found]
 
 
-def _heads(lines: Iterable[str]) -> Iterator[str]:
-    for line in lines:
-        yield from _HEAD.findall(line)
-
-
 def _lines(name: str) -> Iterator[str]:
-    """Yield the lines of a text, long ones in pieces; raise LocalState."""
+    """Yield the lines of a text, of one that is endless its beginning; raise LocalState."""
     if name == "-":
         yield from _pieces(sys.stdin)
         return
@@ -88,8 +83,11 @@ def _lines(name: str) -> Iterator[str]:
 
 
 def _pieces(file: TextIO) -> Iterator[str]:
+    whole = True
     while line := file.readline(_LONGEST_LINE):
-        yield line
+        if whole:
+            yield line
+        whole = line.endswith("\n")
 
 
 def _show(talk: Talk, done: Verified) -> None:

@@ -100,10 +100,10 @@ def build(db: sqlite3.Connection) -> int:
     For the upgrade of an earlier store, inside its transaction. Numbers are close together
     afterwards: nothing outside the store has named one before.
     """
-    number, previous = 0, START
-    rows = db.execute(f"SELECT seq, {', '.join(FIELDS)} FROM events ORDER BY seq")  # noqa: S608  # names from above
-    while some := rows.fetchmany(1000):
-        for seq, *values in some:
+    number, seq, previous = 0, 0, START
+    page = f"SELECT seq, {', '.join(FIELDS)} FROM events WHERE seq > ? ORDER BY seq LIMIT 1000"  # noqa: S608  # names from above
+    while rows := db.execute(page, (seq,)).fetchall():  # numbers only become smaller
+        for seq, *values in rows:  # the next page begins behind the last of this
             number, previous = number + 1, digest(previous, number + 1, values)
             db.execute("UPDATE events SET seq = ?, hash = ? WHERE seq = ?", (number, previous, seq))
     db.execute("UPDATE sqlite_sequence SET seq = ? WHERE name = 'events'", (number,))

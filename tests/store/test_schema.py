@@ -16,6 +16,7 @@ from cipsec.store import certificates, events, held, requests, schema, users
 from cipsec.store.codes import Code
 from cipsec.store.database import Database
 from cipsec.store.requests import State
+from cipsec.store.verification import verify
 
 # As the first release made it.
 VERSION_1 = """
@@ -229,6 +230,28 @@ def test_it_is_done_once(old: Path) -> None:
     assert row.revoked_by == "x"
     again.close()
     assert described(old) == before
+
+
+def test_what_was_recorded_before_is_chained(old: Path) -> None:
+    """However much it is, and where numbers are missing: the chain is whole, and goes on."""
+    with contextlib.closing(sqlite3.connect(old, isolation_level=None)) as db:
+        db.execute(
+            "INSERT INTO events (seq, at, event, actor, reason) SELECT value * 7, value, 'refused',"
+            " 'endpoint', 'é' || value FROM (WITH RECURSIVE n(value) AS (SELECT 10 UNION ALL"
+            " SELECT value + 1 FROM n LIMIT 2500) SELECT value FROM n)"
+        )
+    database = Database.open(old)
+    done = verify(database)
+    assert (done.intact, done.events) == (True, 2 + 2500 + 1)
+    [(number, said), *_] = database.read(lambda db: list(events.after(db, 2502)))
+    assert (number, said.event) == (2503, "log-chained")
+    assert said.reason == "events 1 to 2502 were recorded by an earlier version and are chained now"
+    database.write(lambda db: events.append(db, events.Event(9, Code.GRANTED, "x")))
+    assert verify(database).intact
+    assert database.read(lambda db: [e.at for n, e in events.after(db, 1000) if n == 1001]) == [
+        1008
+    ]
+    database.close()
 
 
 def test_an_empty_old_store(tmp_path: Path, store: Database) -> None:

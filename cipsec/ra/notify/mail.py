@@ -52,7 +52,9 @@ def compose(email: Email, message: Message, now: datetime) -> EmailMessage:
     mail["Date"] = format_datetime(now)
     mail["Message-ID"] = f"<{message.id}@{email.sender.rpartition('@')[2]}>"
     mail["Auto-Submitted"] = "auto-generated"  # RFC 3834: no vacation answers
-    mail.set_content(words.text(message))
+    text = words.text(message)
+    # Not Base64: the head of the log is to be found again in a mailbox.
+    mail.set_content(text, cte="quoted-printable" if not text.isascii() else None)
     return mail
 
 
