@@ -10,14 +10,13 @@ html { -webkit-text-size-adjust: 100%; }
 body { margin: 0 auto; padding: 2.5rem 2.5rem 4rem; max-width: 84rem; color: var(--ink);
   background: #fff; font: 15px/1.5 system-ui, "Segoe UI", Roboto, "Helvetica Neue", "Noto Sans",
   "Liberation Sans", Arial, sans-serif; font-variant-numeric: tabular-nums; }
-code, .mono { font-family: ui-monospace, "Cascadia Mono", "Segoe UI Mono", Menlo, "Noto Sans Mono",
+code { font-family: ui-monospace, "Cascadia Mono", "Segoe UI Mono", Menlo, "Noto Sans Mono",
   "Liberation Mono", Consolas, monospace; font-size: .86em; }
 header { border-bottom: 2px solid var(--ink); padding-bottom: 1rem; margin-bottom: 1.75rem; }
 h1 { font-size: 1.9rem; line-height: 1.2; margin: 0; font-weight: 650; letter-spacing: -.01em;
   overflow-wrap: anywhere; }
 header p { margin: .35rem 0 0; color: var(--soft); }
 h2 { font-size: 1.15rem; margin: 2.5rem 0 .6rem; font-weight: 650; break-after: avoid; }
-h2 .count { color: var(--soft); font-weight: 400; margin-left: .35em; }
 section > p { margin: 0 0 .6rem; color: var(--soft); max-width: 46rem; }
 ul.tiles { list-style: none; display: grid; grid-template-columns: repeat(5, 1fr); gap: .9rem;
   margin: 0; padding: 0; }
