@@ -8,7 +8,11 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from cipsec.errors import UsageError
+from cipsec.errors import LocalState, UsageError
+
+# No clock that is right showed an earlier time to this program: RFC 9908, which it follows, is of
+# this month.
+RELEASED = datetime(2026, 1, 1, tzinfo=UTC)
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _DURATION = re.compile(r"(?:[0-9]{1,9}[smhd])+")
@@ -20,6 +24,15 @@ _HUNDRED_YEARS = 100 * 366 * 86400
 def now() -> datetime:
     """Return the current time, aware and in UTC."""
     return datetime.now(UTC)
+
+
+def require_plausible(moment: datetime) -> None:
+    """Raise LocalState for a time of day that this machine cannot have: its clock is not set."""
+    if moment < RELEASED:
+        raise LocalState(
+            f"this machine's clock is not set: it says {show_time(moment)}",
+            hint=f'set it, e.g. with: date -u -s "{RELEASED.year}-MM-DD HH:MM"',
+        )
 
 
 def parse_duration(text: str) -> timedelta:

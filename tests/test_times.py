@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cipsec import times
-from cipsec.errors import UsageError
+from cipsec.errors import LocalState, UsageError
 
 
 @pytest.mark.parametrize(
@@ -89,3 +89,27 @@ def test_what_is_shown_is_read(moment: datetime) -> None:
 def test_now_is_aware() -> None:
     """Naive times cannot be compared with a certificate's."""
     assert times.now().tzinfo is UTC
+
+
+def test_a_clock_that_is_not_set() -> None:
+    """A time before this program was made is no time of day."""
+    times.require_plausible(times.RELEASED)
+    with pytest.raises(LocalState, match="is not set: it says 1970-01-01T00:00:00Z"):
+        times.require_plausible(datetime(1970, 1, 1, tzinfo=UTC))
+
+
+@pytest.mark.parametrize(
+    ("text", "day", "words"),
+    [
+        ("0%", 0, "0% of its life"),
+        ("66%", 66, "66% of its life"),
+        ("100%", 100, "100% of its life"),
+        ("30d", 70, "30d before its end"),
+    ],
+)
+def test_points_of_a_life(text: str, day: int, words: str) -> None:
+    """A share of it, or a time before its end."""
+    start = datetime(2028, 1, 1, tzinfo=UTC)
+    due = times.Due.parse(text)
+    assert due.since(start, start + timedelta(days=100)) == start + timedelta(days=day)
+    assert str(due) == words

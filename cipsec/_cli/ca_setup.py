@@ -122,8 +122,10 @@ def init(
 
     A root, unless --intermediate puts it below another CA or --import names one that exists.
     """
+    from cipsec import times
     from cipsec._cli import ca_import, ca_intermediate
 
+    times.require_plausible(times.now())  # else the CA has ended before it is used
     given = Given(
         name=name,
         subject=subject,

@@ -64,7 +64,8 @@ class Profile:
     def period(self, now: datetime, end_of_ca: datetime) -> tuple[datetime, datetime]:
         """Return notBefore and notAfter, whole seconds, never beyond the CA's own end."""
         start = now.replace(microsecond=0)
-        return start - self.backdate, min(start + self.validity, end_of_ca)
+        # A CA may live to the end of the year 9999 (RFC 5280 section 4.1.2.5), and time no longer.
+        return start - self.backdate, start + min(self.validity, end_of_ca - start)
 
 
 def endpoint(validity: timedelta, backdate: timedelta, crl_url: str | None = None) -> Profile:

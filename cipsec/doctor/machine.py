@@ -11,17 +11,15 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from cipsec import __version__, files
 from cipsec.discovery.interfaces import Interface, announced_on, interfaces
 from cipsec.doctor.finding import Remark, fail, ok, warn
-from cipsec.times import show_time
+from cipsec.times import RELEASED, show_time
 
-# No clock that is right showed an earlier time to this program: RFC 9908, which it follows, is of
-# this month. And none that is right will show a later one to people who still use it.
-RELEASED = datetime(2026, 1, 1, tzinfo=UTC)
+# No clock that is right will show a later time to people who still use this program.
 _OUTLIVED = timedelta(days=30 * 365)
 CLOCK_HINT = "date -u"
 

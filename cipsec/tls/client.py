@@ -18,7 +18,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ObjectIdentifier
 
-from cipsec import files
+from cipsec import files, times
 from cipsec.errors import (
     BadAnswer,
     CipsecError,
@@ -31,6 +31,7 @@ from cipsec.errors import (
 from cipsec.pki import keys
 from cipsec.pki.faults import UNREADABLE, why
 from cipsec.pki.names import sans_of, show_san
+from cipsec.times import show_time
 
 if TYPE_CHECKING:
     from cipsec.tls.signer import Hook, Signer
@@ -246,12 +247,11 @@ def failure(where: str, error: ssl.SSLError, *, presented: bool) -> CipsecError:
 
 
 def _untrusted(where: str, error: ssl.SSLCertVerificationError) -> Untrusted:
-    hint = (
-        "check this machine's clock with: date -u" if error.verify_code in _CLOCK_ERRORS else None
-    )
-    return Untrusted(
-        f"the certificate of {where} is not trusted: {error.verify_message}", hint=hint
-    )
+    said = f"the certificate of {where} is not trusted: {error.verify_message}"
+    if error.verify_code not in _CLOCK_ERRORS:
+        return Untrusted(said)
+    clock = f"this machine's clock says {show_time(times.now())}"
+    return Untrusted(f"{said}; {clock}", hint="check this machine's clock with: date -u")
 
 
 def _plain(reason: str) -> str:

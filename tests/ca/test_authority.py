@@ -85,3 +85,13 @@ def test_endpoints_are_server_and_client() -> None:
     assert profile.CMC_RA.dotted_string == "1.3.6.1.5.5.7.3.28"
     assert server.validity <= timedelta(days=397)
     assert endpoint.kind != server.kind
+
+
+def test_periods_end_with_time_itself() -> None:
+    """A CA until the last second of 9999, which has no well-defined end, breaks no arithmetic."""
+    last = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
+    form = profile.endpoint(timedelta(days=730), timedelta(hours=24))
+    start = datetime(9999, 6, 1, 0, 0, 0, 7, tzinfo=UTC)
+    assert form.period(start, last) == (datetime(9999, 5, 31, tzinfo=UTC), last)
+    leap = datetime(2028, 2, 29, tzinfo=UTC)
+    assert form.period(leap, last)[1] == datetime(2030, 2, 28, tzinfo=UTC)

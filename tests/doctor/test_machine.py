@@ -14,7 +14,8 @@ from cipsec import times
 from cipsec.discovery.interfaces import Attached, Interface
 from cipsec.doctor import machine
 from cipsec.doctor.finding import Remark
-from cipsec.doctor.machine import RELEASED, Machine, Tls
+from cipsec.doctor.machine import Machine, Tls
+from cipsec.times import RELEASED
 
 from .looking import FAIL, OK, WARN, brief
 

@@ -10,8 +10,11 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
+
+from tests.support.clock import environment
 
 _START_SECONDS = 60
 
@@ -45,10 +48,19 @@ class Serving:
         return self.process.wait(timeout=30)
 
 
-def cipsec(*arguments: str | Path, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
-    """Run one command line of cipsec as a process of its own."""
+def cipsec(
+    *arguments: str | Path, stdin: bytes = b"", clock: datetime | None = None
+) -> subprocess.CompletedProcess[bytes]:
+    """Run one command line of cipsec as a process of its own, perhaps with another clock."""
     command = [sys.executable, "-m", "cipsec", *map(str, arguments)]
-    return subprocess.run(command, input=stdin, capture_output=True, check=False, timeout=120)
+    return subprocess.run(
+        command,
+        input=stdin,
+        capture_output=True,
+        check=False,
+        timeout=120,
+        env=environment(clock),
+    )
 
 
 def result(*arguments: str | Path) -> Any:
@@ -58,14 +70,16 @@ def result(*arguments: str | Path) -> Any:
     return json.loads(done.stdout)
 
 
-def start(ca: Path, *options: str, log: Path | None = None) -> Serving:
+def start(
+    ca: Path, *options: str, log: Path | None = None, clock: datetime | None = None
+) -> Serving:
     """Start a server on an existing CA folder and wait until it accepts requests."""
     ready = ca.parent / f"{ca.name}-ready.json"
     ready.unlink(missing_ok=True)
     command = [sys.executable, "-m", "cipsec", "ca", "serve", "--ca-dir", str(ca), "--listen",
                "127.0.0.1:0", "--no-announce", "--ready-file", str(ready), *options]  # fmt: skip
     with (log or ca.parent / f"{ca.name}-serve.log").open("ab") as stream:
-        process = subprocess.Popen(command, stdout=stream, stderr=stream)
+        process = subprocess.Popen(command, stdout=stream, stderr=stream, env=environment(clock))
     until = time.monotonic() + _START_SECONDS
     while not ready.exists():
         assert process.poll() is None, f"the server ended with {process.returncode}"
@@ -75,9 +89,9 @@ def start(ca: Path, *options: str, log: Path | None = None) -> Serving:
 
 
 @contextlib.contextmanager
-def serving(ca: Path, *options: str) -> Iterator[Serving]:
+def serving(ca: Path, *options: str, clock: datetime | None = None) -> Iterator[Serving]:
     """Run a server for as long as the block lasts."""
-    server = start(ca, *options)
+    server = start(ca, *options, clock=clock)
     try:
         yield server
     finally:
