@@ -193,8 +193,7 @@ def _login(header: str | None) -> Login | None:
 def _response(answer: Answer, *, one_line: bool) -> Response:
     match answer:
         case Granted(der):
-            issued = wire.certs_only([x509.load_der_x509_certificate(der)])
-            return _certificates(issued, wire.CERTS_ONLY, one_line=one_line)
+            return _certificates(wire.certs_only_of([der]), wire.CERTS_ONLY, one_line=one_line)
         case Queued(identifier, seconds):
             waiting = f"request {identifier} waits for approval; ask again after {seconds} s"
             return _text(202, waiting, ("Retry-After", str(seconds)))

@@ -6,7 +6,7 @@ Bytes in, values out; connections are left to `serve` and to `est.client`.
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from cryptography import x509
@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, pkcs7
 
 from cipsec.errors import Malformed
 from cipsec.pki import armour
+from cipsec.pki.der import element
 from cipsec.pki.faults import UNREADABLE, why
 
 WELL_KNOWN = "/.well-known/est"
@@ -23,6 +24,13 @@ PKCS10 = "application/pkcs10"
 CERTS = "application/pkcs7-mime"
 CERTS_ONLY = "application/pkcs7-mime; smime-type=certs-only"
 CSR_ATTRS = "application/csrattrs"
+
+# SignedData of RFC 5652 section 5.1 without content and signers: version 1, no digest algorithms,
+# id-data; then the certificates, [0] IMPLICIT, and no signerInfos.
+_SIGNED_DATA = bytes.fromhex("06092a864886f70d010702")  # id-signedData
+_NO_CONTENT = bytes.fromhex("020101 3100 300b06092a864886f70d010701")
+_NO_SIGNERS = bytes.fromhex("3100")
+_SEQUENCE, _EXPLICIT, _HELD = 0x30, 0xA0, 0xA0
 
 _ONE_LINE_MAX = 1022  # OpenSSL's base64 BIO wants a line feed within the first 1,024 bytes
 
@@ -96,7 +104,17 @@ def encode_body(der: bytes, *, one_line: bool = False) -> bytes:
 
 def certs_only(certificates: Sequence[x509.Certificate]) -> bytes:
     """Return a certs-only Simple PKI Response in DER (RFC 7030 section 4.1.3, RFC 5272)."""
-    return pkcs7.serialize_certificates(list(certificates), Encoding.DER)
+    return certs_only_of(certificate.public_bytes(Encoding.DER) for certificate in certificates)
+
+
+def certs_only_of(certificates: Iterable[bytes]) -> bytes:
+    """Return the same of certificates in DER, which go in as they are.
+
+    cryptography would parse each one to write it again: three quarters of the time.
+    """
+    held = element(_HELD, b"".join(sorted(certificates)))  # sorted: a SET, in DER
+    signed = element(_SEQUENCE, _NO_CONTENT + held + _NO_SIGNERS)
+    return element(_SEQUENCE, _SIGNED_DATA + element(_EXPLICIT, signed))
 
 
 def parse_certs_only(der: bytes) -> list[x509.Certificate]:

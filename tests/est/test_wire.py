@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding, pkcs7
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -54,6 +55,17 @@ def test_what_is_neither_is_malformed(body: bytes) -> None:
     """And nothing else is raised."""
     with pytest.raises(Malformed):
         wire.parse_certs_only(wire.decode_body(body))
+
+
+@pytest.mark.parametrize("count", [1, 2, 5, 300])
+def test_certificates_are_enclosed_as_cryptography_does_it(count: int) -> None:
+    """Byte by byte, with lengths of one to three octets, whatever the order they come in."""
+    others = [Plant().certificate for _ in range(min(count, 5) - 1)]
+    held = [PLANT.certificate, *others] * -(-count // 5)
+    enclosed = pkcs7.serialize_certificates(held, Encoding.DER)
+    assert wire.certs_only(held) == enclosed
+    ders = [certificate.public_bytes(Encoding.DER) for certificate in reversed(held)]
+    assert wire.certs_only_of(ders) == enclosed
 
 
 @given(st.binary(max_size=3000), st.booleans())
