@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import ipaddress
 import re
@@ -41,7 +42,8 @@ _ALPHABETS = {
     NameOID.DOMAIN_COMPONENT: re.compile(r"[\x00-\x7f]*"),
 }
 _SPACE_AFTER_COMMA = re.compile(r"(?<!\\)((?:\\\\)*,) +")
-_HOST_LABEL = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)")
+_HOST_LABEL = r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)"
+_HOST = re.compile(rf"(?:\*\.)?(?:{_HOST_LABEL}\.)*(?!\d+\.?\Z){_HOST_LABEL}\.?", re.ASCII)
 
 
 def parse_subject(text: str) -> x509.Name:
@@ -136,14 +138,21 @@ def host_name(host: str) -> x509.GeneralName:
         return parse_san(f"dns:{host}")
 
 
+def show_host(text: str) -> str | None:
+    """Return what clients take `text` for, as `show_san` writes a name, None where for no host.
+
+    What `host_name` would raise for; most common names are none, and exceptions take their time.
+    """
+    if "." in text or ":" in text:
+        with contextlib.suppress(ValueError):
+            return f"ip:{_address(text)}"
+    return f"dns:{text.removesuffix('.')}" if is_host_name(text) else None
+
+
 def is_host_name(text: str) -> bool:
     """Tell whether `text` is a DNS host name, also `*.NAME`, also with a final dot."""
-    labels = text.removeprefix("*.").removesuffix(".").split(".")
-    return (
-        len(text) <= 253
-        and all(_HOST_LABEL.fullmatch(label) for label in labels)
-        and not labels[-1].isdigit()  # such as 10.0.0.1: an address (RFC 1123 section 2.1)
-    )
+    # The last label is no number, as in 10.0.0.1: that is an address (RFC 1123 section 2.1).
+    return len(text) <= 253 and _HOST.fullmatch(text) is not None
 
 
 def show_serial(serial: int) -> str:

@@ -16,10 +16,9 @@ from cryptography import x509
 from cryptography.x509.oid import NameOID
 
 from cipsec.ca.profile import ENDPOINT, kept
-from cipsec.errors import UsageError
-from cipsec.pki import keys, names
+from cipsec.pki import keys
 from cipsec.pki.device import Identity
-from cipsec.pki.names import show_name, show_san
+from cipsec.pki.names import show_host, show_name, show_san
 from cipsec.ra.evidence import Evidence
 from cipsec.ra.policy import Decision, Outcome, Replacement, Rule
 from cipsec.store import certificates, held
@@ -49,7 +48,7 @@ def granted_identity(evidence: Evidence, rule: Rule | None) -> Identity:
 def known(evidence: Evidence, identity: Identity, slot: str | None) -> Known:
     """Return the names under which the applicant would be known."""
     request = evidence.request
-    place = held.texts(slot=slot)
+    place = held.texts(slot=slot) if slot else ()
     found = held.texts(
         device=str(identity.device) if identity.device else None,
         mac=str(identity.mac) if identity.mac else None,
@@ -74,10 +73,8 @@ def _hosts(subject: x509.Name, *, dotted: bool) -> list[str]:
         text = str(attribute.value).rstrip(".")
         if dotted and not set(".:") & set(text):
             continue
-        try:
-            found.append(show_san(names.host_name(text)))
-        except UsageError:
-            continue
+        if (host := show_host(text)) is not None:
+            found.append(host)
     return found
 
 

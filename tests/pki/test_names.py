@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import re
 
 import pytest
 from cryptography import x509
 from cryptography.x509.oid import NameOID
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from cipsec.errors import UsageError
@@ -143,6 +144,29 @@ def test_a_host_is_a_name_or_an_address() -> None:
     assert names.show_san(names.host_name("fe80::1%eth0")) == "ip:fe80::1"
     with pytest.raises(UsageError):
         names.host_name("a b")
+
+
+_NEAR_HOSTS = st.text(alphabet="a1-_.*: \n٣é:%/A", max_size=12)
+
+
+@given(_NEAR_HOSTS | st.from_regex(r"[0-9a-f.:%]{1,20}") | st.text(alphabet="a.", max_size=300))
+def test_a_host_is_shown_as_the_name_it_is_reached_by(text: str) -> None:
+    """Without the errors that say why it is none."""
+    wanted = None
+    with contextlib.suppress(UsageError):
+        wanted = names.show_san(names.host_name(text))
+    assert names.show_host(text) == wanted
+
+
+@given(_NEAR_HOSTS | st.text(alphabet="a1.-", max_size=300))
+@example("a." * 126 + "a")
+@example("a" * 64)
+@example("10.0.0.1.")
+def test_a_host_name_has_good_labels_and_ends_in_no_number(text: str) -> None:
+    """RFC 1123 section 2.1, label by label."""
+    labels = text.removeprefix("*.").removesuffix(".").split(".")
+    good = all(re.fullmatch(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)", label) for label in labels)
+    assert names.is_host_name(text) is (len(text) <= 253 and good and not labels[-1].isdigit())
 
 
 @pytest.mark.parametrize(
