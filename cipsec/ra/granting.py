@@ -60,7 +60,7 @@ def grant(db: sqlite3.Connection, case: Case, authority: Authority) -> Written:
     if earlier is not None:
         return Written(Refused(earlier))
     _require_current(db, case)
-    return issue(db, case, authority, revokes=case.decision.revokes)
+    return issue(db, case, authority, revokes=case.decision.revokes, asked=row is not None)
 
 
 def _require_current(db: sqlite3.Connection, case: Case) -> None:
@@ -92,9 +92,13 @@ def issue(
     authority: Authority,
     *,
     revokes: Sequence[str],
+    asked: bool = True,
     approved_by: str | None = None,
 ) -> Written:
-    """Issue and record a new certificate; `revokes` are the predecessors that go with it."""
+    """Issue and record a new certificate; `revokes` are the predecessors that go with it.
+
+    `asked` tells that an administrator was asked about it, perhaps: then its request is granted.
+    """
     own = case.evidence.presented.own
     presented = certificates.by_serial(db, own) if own is not None else None
     if (reason := _withdrawn(db, case, presented)) is not None:
@@ -107,7 +111,8 @@ def issue(
     held.insert(db, row.serial, case.known.names)
     for use in case.decision.uses:
         uses.spend(db, use.key, case.id, serial=row.serial, at=case.at)
-    requests.grant(db, case.id, row.serial)
+    if asked:
+        requests.grant(db, case.id, row.serial)
     event = record.event(case, Code.GRANTED, case.decision.reason, serial=row.serial)
     events.append(db, event)
     return Written(Granted(row.der), (*(one for one in gone if one is not None), event))

@@ -111,12 +111,16 @@ class Rule:
         Not where another condition does not hold; but where one cannot be judged, lest the rule be
         passed over.
         """
-        held = {c: c.judge(evidence) for c in self.when if not isinstance(c, Exec)}
-        others = all(h.holds or h.broken for h in held.values())
-        for condition in self.when:
-            if isinstance(condition, Exec):
-                held[condition] = condition.judge(evidence) if others else condition.not_asked()
-        return [held[condition] for condition in self.when]
+        held = [c.judge(evidence) for c in self.when if not isinstance(c, Exec)]
+        if len(held) == len(self.when):
+            return held
+        others, rest = all(h.holds or h.broken for h in held), iter(held)
+        return [
+            next(rest)
+            if not isinstance(c, Exec)
+            else (c.judge(evidence) if others else c.not_asked())
+            for c in self.when
+        ]
 
     def _stops(self, held: Held) -> bool:
         """Tell whether a condition that could not be judged keeps the table from going on.

@@ -42,10 +42,14 @@ class Issuer(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Recognized:
-    """A client certificate by itself, whatever the time and the record say of it."""
+    """A client certificate by itself, whatever the time and the record say of it.
+
+    `subject` is it in words.
+    """
 
     issuer: Issuer
     certificate: x509.Certificate
+    subject: str
     reading: Reading
     serial: str
     key: str
@@ -112,13 +116,14 @@ def _recognized(der: bytes, cas: tuple[x509.Certificate, ...], rules: Rules) -> 
     """
     try:
         certificate = x509.load_der_x509_certificate(der)
-        certificate.issuer, certificate.subject  # noqa: B018  # parsed lazily: may fail here
+        certificate.issuer  # noqa: B018  # parsed lazily: may fail here
+        subject = show_name(certificate.subject)
         reading = identity.of_certificate(certificate, rules)
         serial = show_serial(certificate.serial_number)
     except UNREADABLE:
         return None
     key = f"certificate {hashlib.sha256(der).hexdigest()}"
-    return Recognized(_issuer(certificate, cas), certificate, reading, serial, key)
+    return Recognized(_issuer(certificate, cas), certificate, subject, reading, serial, key)
 
 
 def _issuer(certificate: x509.Certificate, cas: tuple[x509.Certificate, ...]) -> Issuer:
@@ -213,12 +218,11 @@ def _foreign(
 ) -> Presented:
     proof, why, broken = _vouched(shown, chain, sources, now)
     kind = "self-signed" if shown.issuer is Issuer.ITSELF else "issued by an unknown CA"
-    subject = show_name(shown.certificate.subject)
     not_ours = f"the client certificate is {'issued by a vendor' if proof else kind}"
     return Presented(
         kind=f"certificate by vendor {proof.vendor}"
         if proof
-        else f"{kind} certificate of {subject}",
+        else f"{kind} certificate of {shown.subject}",
         not_own=not_ours,
         not_vendor=why,
         not_provisioning=not_ours,
