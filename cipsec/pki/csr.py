@@ -22,6 +22,7 @@ from cipsec.pki.device import (
 from cipsec.pki.extraction import Source
 from cipsec.pki.faults import UNREADABLE, why
 from cipsec.pki.identity import Reading, of_parts, sans_among
+from cipsec.pki.names import show_name, show_san
 
 MAX_DER = 16 * 1024  # ten times what clients send; each waiting request keeps its CSR
 CHANGE_SUBJECT_NAME = x509.ObjectIdentifier("1.3.6.1.5.5.7.7.36")  # RFC 6402 section 2.8
@@ -44,6 +45,7 @@ class CertificateRequest:
     `reading` is what it says of the device, by the default rules: a claim. `challenge` is the
     challengePassword, in EST the channel binding (RFC 7030 section 3.5); it is never shown.
     `changes_names` tells that the attribute ChangeSubjectName asks for other names than it holds.
+    `shown_subject` and `shown_sans` are the names in words: they go into every row and event.
     """
 
     der: bytes = field(repr=False)  # holds the challenge
@@ -51,7 +53,9 @@ class CertificateRequest:
     public_key: keys.PublicKey
     spki: bytes
     subject: x509.Name
+    shown_subject: str
     sans: tuple[x509.GeneralName, ...]
+    shown_sans: tuple[str, ...]
     extensions: tuple[x509.Extension[x509.ExtensionType], ...]
     reading: Reading
     challenge: bytes | None = field(repr=False)
@@ -81,6 +85,7 @@ def parse(der: bytes) -> CertificateRequest:
         attributes = list(parsed.attributes)
         challenge = _challenge(attributes)
         changes_names = any(a.oid == CHANGE_SUBJECT_NAME for a in attributes)
+        shown = show_name(subject), tuple(map(show_san, sans))
     except UNREADABLE as error:
         raise Malformed(f"this is not a certificate signing request: {why(error)}") from None
     if again := repeated(attributes):
@@ -91,7 +96,9 @@ def parse(der: bytes) -> CertificateRequest:
         public_key=public_key,
         spki=keys.spki(public_key),
         subject=subject,
+        shown_subject=shown[0],
         sans=sans,
+        shown_sans=shown[1],
         extensions=extensions,
         reading=of_parts(Source.CSR, subject, sans, extensions),
         challenge=challenge,

@@ -6,7 +6,6 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from cipsec.pki import names
 from cipsec.pki.csr import CertificateRequest
 from cipsec.pki.device import Identity
 
@@ -57,7 +56,7 @@ def enrollment_id(enrollment: Enrollment, applicant: str, identity: Identity) ->
     `identity` is what the CSR says of its device by the rules in force.
     """
     request, digest = enrollment.request, hashlib.sha256()
-    sans = sorted(names.show_san(name) for name in request.sans)
+    sans = sorted(request.shown_sans)
     # The MAC address can stand outside the subject, and goes into the certificate; a device that
     # the usual rules do not find stands who knows where, and goes into the record.
     unusual = [] if identity.device == request.identity.device else [str(identity.device)]

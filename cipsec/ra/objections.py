@@ -12,7 +12,6 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from cipsec.ca.profile import kept
 from cipsec.pki.csr import MOST_NAMES, CertificateRequest
-from cipsec.pki.names import show_san
 from cipsec.ra.evidence import Evidence
 
 _USAGES = frozenset({ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH})
@@ -65,8 +64,7 @@ def _wants_usages(request: CertificateRequest) -> str | None:
 
 def _wants_server_name(request: CertificateRequest, own_names: frozenset[str]) -> str | None:
     """A certificate for the EST server's own name would let its holder pose as the server."""
-    for san in request.sans:
-        name = show_san(san)
+    for name in request.shown_sans:
         if name.startswith("dns:") and "*" in name:
             return f"the CSR asks for the wildcard {name}"
         if name.rstrip(".").casefold() in own_names:

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cipsec.ca import profile, provisioning
 from cipsec.ca.authority import Authority
 from cipsec.errors import AlreadyExists, NotFound, UsageError
-from cipsec.pki import csr, keys, names
+from cipsec.pki import csr, keys
 from cipsec.pki.csr import CertificateRequest
 from cipsec.ra.policy import BY_HAND
 from cipsec.store import certificates, credentials, events, uses
@@ -92,7 +92,7 @@ def sign(order: Order, request: CertificateRequest, issuer: Authority) -> Certif
         serial=issued.serial,
         enrollment="",  # no request by EST is answered with it
         kind=kind.kind,
-        subject=names.show_name(request.subject),
+        subject=request.shown_subject,
         device=None,
         mac=None,
         not_before=int(issued.not_before.timestamp()),

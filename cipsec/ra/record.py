@@ -6,7 +6,7 @@ import json
 
 from cipsec.ca.authority import Issued
 from cipsec.ca.profile import ENDPOINT
-from cipsec.pki import keys, names
+from cipsec.pki import keys
 from cipsec.ra.enrollment import Enrollment
 from cipsec.ra.judge import Case
 from cipsec.store.certificates import CertificateRow
@@ -35,7 +35,7 @@ def certificate_row(
         serial=issued.serial,
         enrollment=case.id,
         kind=ENDPOINT,
-        subject=names.show_name(case.enrollment.request.subject),
+        subject=case.enrollment.request.shown_subject,
         device=str(identity.device) if identity.device else None,
         mac=str(identity.mac) if identity.mac else None,
         not_before=int(issued.not_before.timestamp()),
@@ -60,8 +60,8 @@ def request_row(case: Case) -> RequestRow:
     return RequestRow(
         id=case.id,
         state=State.PENDING,
-        subject=names.show_name(request.subject),
-        sans=json.dumps([names.show_san(name) for name in request.sans]),
+        subject=request.shown_subject,
+        sans=json.dumps(request.shown_sans),
         device=str(identity.device) if identity.device else None,
         mac=str(identity.mac) if identity.mac else None,
         proved=evidence.proved,
@@ -97,7 +97,7 @@ def event(
         address=case.enrollment.address or None,
         request=case.id,
         serial=serial,
-        subject=_short(names.show_name(case.enrollment.request.subject)),
+        subject=_short(case.enrollment.request.shown_subject),
         device=str(identity) if identity else None,
         rule=case.decision.rule,
         reason=_short(reason),
@@ -111,7 +111,7 @@ def refused_login(enrollment: Enrollment, user: str, reason: str, at: int) -> Ev
         event=Code.REFUSED,
         actor=f"user {user}",
         address=enrollment.address or None,
-        subject=_short(names.show_name(enrollment.request.subject)),
+        subject=_short(enrollment.request.shown_subject),
         reason=reason,
     )
 

@@ -18,7 +18,7 @@ from cryptography.x509.oid import NameOID
 from cipsec.ca.profile import ENDPOINT, kept
 from cipsec.pki import keys
 from cipsec.pki.device import Identity
-from cipsec.pki.names import show_host, show_name, show_san
+from cipsec.pki.names import show_host, show_san
 from cipsec.ra.evidence import Evidence
 from cipsec.ra.policy import Decision, Outcome, Replacement, Rule
 from cipsec.store import certificates, held
@@ -53,7 +53,7 @@ def known(evidence: Evidence, identity: Identity, slot: str | None) -> Known:
         device=str(identity.device) if identity.device else None,
         mac=str(identity.mac) if identity.mac else None,
         # Drives of a make may all ask for the same name; what tells them apart is their number.
-        subject=None if identity else show_name(request.subject),
+        subject=None if identity else request.shown_subject,
         slot=slot,
         others=(
             *_hosts(request.subject, dotted=bool(identity)),

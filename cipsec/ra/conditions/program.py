@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from cipsec.pki.names import show_name, show_san
 from cipsec.ra.conditions.asked import Anyone
 from cipsec.ra.conditions.held import UNDECIDED, Condition, Held
 from cipsec.ra.evidence import Evidence
@@ -65,8 +64,8 @@ def document(evidence: Evidence) -> dict[str, object]:
     request, identity, proved = evidence.request, evidence.identity, evidence.proved_identity
     return {
         "request": evidence.id,
-        "subject": show_name(request.subject),
-        "sans": [show_san(san) for san in request.sans],
+        "subject": request.shown_subject,
+        "sans": list(request.shown_sans),
         "device": str(identity.device) if identity.device else None,
         "mac": str(identity.mac) if identity.mac else None,
         "proved_device": str(proved.device) if proved.device else None,
