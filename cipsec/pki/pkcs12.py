@@ -57,19 +57,31 @@ def read(der: bytes, source: str, passphrase: str | None) -> Archive:
         raise Locked(f"{source} needs its passphrase", hint="add --passphrase-file FILE")
     raise Locked(
         f"this passphrase does not open {source}, or it is damaged",
-        hint=f"try another, or see: openssl pkcs12 -info -noout -in {typed(source)}",
+        hint=f"try another, or see: {_by_openssl(source)}",
     )
 
 
 def _check_rounds(der: bytes, source: str) -> None:
     if len(der) > _MAX_SIZE:
-        raise Malformed(f"{source} is PKCS#12 of more than {_MAX_SIZE} bytes, which is not opened")
+        raise Malformed(
+            f"{source} is PKCS#12 of more than {_MAX_SIZE} bytes, which is not opened",
+            hint=_by_openssl(source),
+        )
     try:
         most = max(_rounds(der, 0), default=0)
     except ValueError:
-        raise Malformed(f"{source} begins as PKCS#12 and is damaged") from None
+        raise Malformed(
+            f"{source} begins as PKCS#12 and is damaged", hint=_by_openssl(source)
+        ) from None
     if most > _MAX_ROUNDS:
-        raise Malformed(f"{source} wants its passphrase hashed {most} times; that is not done")
+        raise Malformed(
+            f"{source} wants its passphrase hashed {most} times; that is not done",
+            hint=f"if you made it: {_by_openssl(source)}",
+        )
+
+
+def _by_openssl(source: str) -> str:
+    return f"openssl pkcs12 -info -noout -in {typed(source)}"
 
 
 def _rounds(data: bytes, depth: int) -> Iterator[int]:
