@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cipsec._cli.given import look, say_left
+from cipsec._cli.given import look, say_left, sources
 from cipsec._cli.talk import Talk
 from cipsec.errors import LocalState, Malformed
 from cipsec.pki import verify
@@ -44,11 +44,11 @@ def judge(talk: Talk, looked: Looked, expected: verify.Expected, at: datetime) -
     One file that cannot be read is an error; of several, a finding, and the others are judged.
     """
     given = list(looked.given)
-    sources = [source for one in given for source in _sources(talk, one)]
-    several = len(given) > 1 or sources != given
+    named = [source for one in given for source in sources(talk, one, _SUFFIXES)]
+    several = len(given) > 1 or named != given
     rows = [
         {"file": _shown(talk, source), **_row(finding)}
-        for source in sources
+        for source in named
         for finding in _findings(talk, source, looked, expected, at, several=several)
     ]
     talk.table("findings", ["file"] * several + _COLUMNS, rows)
@@ -71,27 +71,6 @@ def _shown(talk: Talk, source: str) -> str:
 
 def _row(finding: Finding) -> dict[str, object]:
     return {column: getattr(finding, column) for column in _COLUMNS}
-
-
-def _sources(talk: Talk, given: str) -> list[str]:
-    """Return what a name stands for: itself, or the certificates' files in a folder."""
-    path = Path(given)
-    try:
-        if given == "-" or not path.is_dir():
-            return [given]
-        held = sorted(one for one in path.iterdir() if one.is_file())
-    except OSError as error:
-        raise LocalState(f"{given} cannot be looked at: {error.strerror}") from None
-    found = [str(one) for one in held if one.suffix.lower() in _SUFFIXES]
-    if not found:
-        raise LocalState(
-            f"{given} holds no file that ends in {', '.join(sorted(_SUFFIXES))}",
-            hint="name the files themselves",
-        )
-    if len(held) > len(found):
-        others = _count(len(held) - len(found), "other file")
-        talk.say(f"cipsec: not looked at in {given}: {others}")
-    return found
 
 
 def _findings(

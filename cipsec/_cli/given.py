@@ -99,7 +99,8 @@ def sources(talk: Talk, name: str, suffixes: Collection[str]) -> list[str]:
             hint="name the files themselves",
         )
     if left := len(held) - len(found):
-        talk.say(f"cipsec: {left} other files in {name} are not looked at")
+        what = "1 other file" if left == 1 else f"{left} other files"
+        talk.say(f"cipsec: not looked at in {name}: {what}")
     return found
 
 

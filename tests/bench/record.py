@@ -23,6 +23,7 @@ from cipsec.pki.device import DeviceId
 from cipsec.pki.names import show_serial
 from cipsec.store import certificates, events, held
 from cipsec.store.certificates import CertificateRow
+from cipsec.store.codes import Code
 from cipsec.store.database import Database
 from cipsec.store.events import Event
 from cipsec.times import now
@@ -74,7 +75,7 @@ def _fill(path: Path, count: int) -> None:
             host = f"dns:{row.serial}.plant.example"
             certificates.insert(db, row)
             held.insert(db, row.serial, held.texts(device=row.device, others=(host,)))
-            event = Event(row.issued_at, "granted", "endpoint", request=row.enrollment,
+            event = Event(row.issued_at, Code.GRANTED, "endpoint", request=row.enrollment,
                           serial=row.serial, subject=row.subject, device=row.device,
                           rule=row.rule, reason=row.reason)  # fmt: skip
             events.append(db, event)

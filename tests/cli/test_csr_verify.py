@@ -47,7 +47,7 @@ def test_a_folder_stands_for_its_requests(cipsec: Cipsec, tmp_path: Path) -> Non
     (tmp_path / "key.pem").write_bytes(b"")
     ran = cipsec("csr", "verify", tmp_path, "--json")
     assert ran.code == 0
-    assert f"cipsec: 1 other files in {tmp_path} are not looked at\n" in ran.err
+    assert f"cipsec: not looked at in {tmp_path}: 1 other file\n" in ran.err
     files = {finding["file"] for finding in ran.json["findings"]}
     assert files == {f"{tmp_path}/a.csr", f"{tmp_path}/b.p10"}
     (tmp_path / "empty").mkdir()
