@@ -73,8 +73,15 @@ class _Measure:
 def _sha256_of(file: Path) -> str | None:
     """Return the SHA-256 of a file in hex, None where it cannot be read."""
     with contextlib.suppress(LocalState):
-        return hashlib.sha256(files.read(file, limit=LIMIT)).hexdigest()
+        return hashlib.sha256(read(file)).hexdigest()
     return None
+
+
+def read(file: Path) -> bytes:
+    """Return the bytes of a list; raise LocalState, also for what is no file: a pipe has no end."""
+    if files.exists(file) and not file.is_file():
+        raise LocalState(f"{file} is not a file")
+    return files.read(file, limit=LIMIT)
 
 
 def why_due(
@@ -97,7 +104,7 @@ def current(
         return None
     published = known(database, folder.certificate())
     with contextlib.suppress(LocalState):
-        der = files.read(folder.crl_file, limit=LIMIT)
+        der = read(folder.crl_file)
         if published and published.sha256 == hashlib.sha256(der).hexdigest():
             return Made(published, der)
     return None  # another was signed meanwhile: it is to be looked at anew
@@ -193,7 +200,7 @@ def _number_in(file: Path, issuer: x509.Certificate) -> int:
     It may be newer than the store, which is from a backup.
     """
     with contextlib.suppress(LocalState, x509.ExtensionNotFound, *UNREADABLE):
-        found = x509.load_der_x509_crl(files.read(file, limit=LIMIT)).extensions
+        found = x509.load_der_x509_crl(read(file)).extensions
         number = found.get_extension_for_class(x509.CRLNumber).value.crl_number
         key = found.get_extension_for_class(x509.AuthorityKeyIdentifier).value.key_identifier
         if key and key.hex() == issuer_id(issuer) and number < _HIGHEST:

@@ -49,6 +49,7 @@ ONLY_IN = {
         "backup",
         "doctor",
         "_cli",
+        "publishing",
     },  # beyond `store` as a type of connections handed on
 }
 OPENS = {"os", "pathlib", "io", "socket", "ssl", "subprocess", "tempfile", "shutil", "asyncio"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import resource
 import shutil
 import signal
@@ -140,6 +141,18 @@ def test_a_folder_in_the_place_of_the_file(plant: Plant) -> None:
     plant.folder.crl_lock_file.mkdir()
     with pytest.raises(LocalState, match=r"crl\.lock cannot be written"):
         plant.publish()
+
+
+def test_a_pipe_in_the_place_of_the_file(plant: Plant) -> None:
+    """Nobody waits for its other end."""
+    os.mkfifo(plant.folder.crl_file)
+    with pytest.raises(LocalState, match="is not a file that can be replaced"):
+        plant.publish()
+    plant.folder.crl_file.unlink()
+    plant.publish()
+    plant.folder.crl_file.unlink()
+    os.mkfifo(plant.folder.crl_file)
+    assert plant.due() == f"{plant.folder.crl_file} is not the list that was published"
 
 
 @pytest.mark.parametrize("step", ["before the file", "behind the file"])

@@ -10,7 +10,7 @@ import typer
 from cipsec import times
 from cipsec._cli.options import CaDir
 from cipsec._cli.talk import Talk
-from cipsec.errors import NotFound, StoreFailed, UsageError
+from cipsec.errors import LocalState, NotFound, StoreFailed, UsageError
 
 if TYPE_CHECKING:
     import sqlite3
@@ -193,11 +193,15 @@ def _list(folder: CaFolder, database: Database) -> dict[str, object] | None:
     """Return what is on record of the revocation list, and why another is due, if one is."""
     from cipsec import publishing
     from cipsec._cli import ca_shown
+    from cipsec.ra.publication import CrlConfig
 
     found = publishing.known(database, folder.certificate())
     if found is None:
         return None
-    config = folder.configuration().crl
+    try:
+        config = folder.configuration().crl
+    except LocalState:  # a broken ca.toml is other commands' to say
+        config = CrlConfig()
     return {
         "number": found.number,
         "entries": found.entries,

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from cipsec import files, publishing, times
+from cipsec import publishing, times
 from cipsec.ca_folder import CaFolder
 from cipsec.current import Stamp, stamp
 from cipsec.errors import CipsecError, LocalState, Malformed
@@ -167,7 +167,7 @@ def _read(path: Path, seen: Stamp) -> List:
 
     To parse 100,000 entries would keep the event loop waiting; who gets it, verifies it.
     """
-    data = files.read(path, limit=publishing.LIMIT)
+    data = publishing.read(path)
     try:
         der.only(data, _SEQUENCE)
     except (ValueError, IndexError):

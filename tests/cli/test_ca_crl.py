@@ -93,7 +93,7 @@ def test_days(on_ca: Cipsec) -> None:
     assert on_ca("ca", "crl", "--json").json["crl"]["number"] == shown["number"]
 
 
-def test_the_ca_shows_it(on_ca: Cipsec, tmp_path: Path) -> None:
+def test_the_ca_shows_it(on_ca: Cipsec, ca_folder: CaFolder, tmp_path: Path) -> None:
     """Nothing before the first; why another is due."""
     assert on_ca("ca", "show", "--json").json["ca"]["crl"] is None
     made = on_ca("ca", "crl", "--json").json["crl"]
@@ -102,6 +102,8 @@ def test_the_ca_shows_it(on_ca: Cipsec, tmp_path: Path) -> None:
     _revoke_one(on_ca, tmp_path)
     assert on_ca("ca", "show", "--json").json["ca"]["crl"]["due"] == "something was revoked since"
     assert "due: something was revoked since" in on_ca("ca", "show").out
+    ca_folder.config_file.write_text("broken")
+    assert on_ca("ca", "show", "--json").json["ca"]["crl"]["number"] == made["number"]
 
 
 @pytest.fixture
