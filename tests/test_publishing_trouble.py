@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -213,3 +214,25 @@ def test_processes_at_once(plant: Plant) -> None:
     numbers = [int(line) for text in printed for line in text.splitlines()]
     assert len(numbers) == len(set(numbers)) == 80
     assert plant.number() == max(numbers)
+
+
+def test_who_is_slow_does_not_bring_an_older_list_back(
+    plant: Plant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One hangs between number and file; the other one waits for it, and has the higher number."""
+    begun, done, write = threading.Event(), threading.Event(), files.replace
+
+    def replace(path: Path, data: bytes, *, mode: int) -> None:
+        if threading.current_thread() is slow:
+            begun.set()
+            done.wait(2)
+        write(path, data, mode=mode)
+
+    slow = threading.Thread(target=lambda: plant.publish(anyway=True))
+    monkeypatch.setattr(files, "replace", replace)
+    slow.start()
+    assert begun.wait(60)
+    [made] = plant.publish(anyway=True)
+    done.set()
+    slow.join()
+    assert plant.number() == made.published.number == int(NOW.timestamp()) + 1
