@@ -31,7 +31,8 @@ def findings(chain: Chain, lists: Sequence[RevocationList], at: datetime) -> Ite
 def _is_revoked(signer: x509.Certificate, chain: Chain, lists: Sequence[RevocationList]) -> bool:
     """Tell whether a CA of the path has revoked what is not on the path itself."""
     return any(
-        signer.serial_number in one.serials and any(is_signed(one, ca) for ca in chain.certificates)
+        signer.serial_number in one.serials
+        and any(is_signed(one, ca) for ca in chain.certificates[1:])
         for one in lists
         if same_name(one.issuer, signer.issuer)
     )
