@@ -1,0 +1,119 @@
+"""The CA's certificates as its folder has them: its own, those above, before and after it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from cryptography import x509
+
+from cipsec import files
+from cipsec.ca import issuers
+from cipsec.ca.generation import Generation, load
+from cipsec.ca_folder.paths import Paths
+from cipsec.errors import LocalState, Malformed
+
+
+@dataclass(frozen=True, slots=True)
+class Certificates(Paths):
+    """The certificates in a CA's folder, and where their revocation lists lie; no key is opened."""
+
+    def certificate(self) -> x509.Certificate:
+        """Return the CA's certificate; raise Malformed."""
+        return load(self.certificate_file)
+
+    def next(self) -> Generation | None:
+        """Return the next root, None where no roll-over is prepared; raise LocalState.
+
+        One that has taken over already, and was interrupted, is not the next any more.
+        """
+        upcoming = self.successor
+        is_next = upcoming.exists() and upcoming.certificate() != self.certificate()
+        return upcoming if is_next else None
+
+    def previous(self) -> list[Generation]:
+        """Return the roots before the one that issues, the latest first; raise LocalState."""
+        where, own = self.predecessors_folder, self.certificate()
+        try:
+            found = [Generation(path) for path in where.iterdir()] if files.exists(where) else []
+        except OSError as error:
+            raise LocalState(f"{where} cannot be read: {files.reason(error)}") from None
+        whole = [one for one in found if not one.path.name.startswith(".") and one.exists()]
+        others = ((one.certificate().not_valid_after_utc, one) for one in whole)
+        ordered = sorted(others, key=lambda pair: pair[0], reverse=True)
+        return [one for _, one in ordered if one.certificate() != own]
+
+    def roots(self) -> tuple[x509.Certificate, ...]:
+        """Return every root of this CA, the one that issues first; raise LocalState.
+
+        What any of their keys signed is this CA's.
+        """
+        upcoming = self.next()
+        others = [*([upcoming] if upcoming else []), *self.previous()]
+        return (self.certificate(), *(other.certificate() for other in others))
+
+    def links(self, now: datetime) -> list[x509.Certificate]:
+        """Return what leads from the root that issues back to those before it, for TLS to send."""
+        every = (one.new_with_old() for one in self.previous())
+        return [link for link in every if link.not_valid_after_utc > now]
+
+    def cacerts(self, now: datetime) -> list[x509.Certificate]:
+        """Return what /cacerts hands out; raise Malformed.
+
+        The CA that issues and those above it; beside a root those before and after it, and what
+        joins them: NewWithOld and OldWithNew (RFC 7030 section 4.1.3). What has ended is left out.
+        """
+        upcoming = self.next()
+        others = [*([upcoming] if upcoming else []), *self.previous()]
+        joined = [
+            c for one in others for c in (one.certificate(), one.new_with_old(), one.old_with_new())
+        ]
+        return [*self.path_to_root(), *(c for c in joined if c.not_valid_after_utc > now)]
+
+    def path_to_root(self) -> list[x509.Certificate]:
+        """Return the CA's certificate and those above it, the root last; raise Malformed.
+
+        chain.pem may hold more than these while a certificate is exchanged; a signature check for
+        each CA above, 0.1 ms.
+        """
+        own = self.certificate()
+        return [own, *issuers.above(own, certificates_in(self.chain_file))]
+
+    def root(self) -> x509.Certificate:
+        """Return the certificate that endpoints are to trust, and people compare; raise Malformed.
+
+        The CA's own where there is none above it.
+        """
+        return self.path_to_root()[-1]
+
+    def ends(self) -> datetime:
+        """Return when the first of the CA's and those certificates ends; raise Malformed."""
+        return min(one.not_valid_after_utc for one in self.path_to_root())
+
+    def is_waiting(self) -> bool:
+        """Tell whether an intermediate CA waits for its certificate; raise LocalState."""
+        return files.exists(self.request_file) and not files.exists(self.certificate_file)
+
+    def crl_files(self) -> tuple[Path, ...]:
+        """Return where the lists of `crl_issuers` lie; raise LocalState."""
+        return (self.crl_file, *(one.crl_file for one in self.previous()))
+
+    def provisioning_certificate(self) -> x509.Certificate | None:
+        """Return the issuer of provisioning certificates, None before the first; raise Malformed.
+
+        Reads the file each time: 0.1 ms.
+        """
+        if not files.exists(self.provisioning_certificate_file):
+            return None
+        return load(self.provisioning_certificate_file)
+
+
+def certificates_in(file: Path) -> list[x509.Certificate]:
+    """Return the certificates in a file of the folder, none without the file; raise Malformed."""
+    if not files.exists(file):
+        return []
+    try:
+        return x509.load_pem_x509_certificates(files.read(file))
+    except ValueError:
+        raise Malformed(f"{file} holds no certificates") from None

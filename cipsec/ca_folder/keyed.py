@@ -1,0 +1,163 @@
+"""The CA's keys as its folder or a token has them, each with its certificate."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from cipsec import files
+from cipsec.ca import issuers, provisioning
+from cipsec.ca.authority import Authority
+from cipsec.ca.generation import load
+from cipsec.ca_folder.certificates import Certificates, certificates_in
+from cipsec.errors import AlreadyExists, Locked, Malformed
+from cipsec.pki import keys
+from cipsec.token.keys import on_token
+from cipsec.token.uri import KeyUri
+
+_PATIENCE_SECONDS = 10.0  # an RSA key is made in one or two
+
+
+@dataclass(frozen=True, slots=True)
+class CrlIssuer:
+    """One key of the CA that signs a revocation list, and the file in which that lies in DER."""
+
+    authority: Authority
+    file: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Keyed(Certificates):
+    """The keys in a CA's folder, for who has their passphrase."""
+
+    def keys_held(self) -> contextlib.AbstractContextManager[None]:
+        """Keep others from making keys, and from changing their passphrase, inside the block."""
+        return files.held(self.path / "keys.lock", patience=_PATIENCE_SECONDS)
+
+    def key_uri(self) -> KeyUri | None:
+        """Return on which token the CA's key is, None where it is in the folder; raise Malformed.
+
+        Then no copy of the folder has it, a backup neither.
+        """
+        return KeyUri.read(self.token_file) if files.exists(self.token_file) else None
+
+    def is_encrypted(self) -> bool:
+        """Tell whether the CA's key needs a passphrase, or its token a PIN, that somebody gives."""
+        if (uri := self.key_uri()) is not None:
+            return uri.pin_source is None
+        return keys.is_encrypted(files.read(self.key_file))
+
+    def private_key(self, passphrase: str | None) -> keys.PrivateKey:
+        """Return the CA's key, from its file or on its token, whose PIN is `passphrase` then.
+
+        Raises Locked when that does not open it, TokenFailed while the token cannot be used.
+        """
+        if (uri := self.key_uri()) is None:
+            return keys.from_either_pem(files.read(self.key_file), passphrase)
+        pin = passphrase or uri.pin()
+        if pin is None:
+            hint = "add --passphrase-file FILE with the PIN"
+            raise Locked(f"the token {uri.token} has a PIN", hint=hint)
+        return on_token(uri, pin, keys.served(self.certificate().public_key()))
+
+    def authority(self, passphrase: str | None) -> Authority:
+        """Return the CA with its key; raise Locked when the passphrase does not open it."""
+        own, key = self.pair(passphrase)
+        return Authority(own, key, issuers.above(own, certificates_in(self.chain_file)))
+
+    def pair(self, passphrase: str | None) -> tuple[x509.Certificate, keys.PrivateKey]:
+        """Return certificate and key of the root that issues; raise Locked, Malformed."""
+        certificate = self.certificate()
+        upcoming = self.successor
+        # A roll-over changes ca.pem first, in one step, and ca.key after it.
+        taking_over = self._takes_over()
+        key = upcoming.private_key(passphrase) if taking_over else self.private_key(passphrase)
+        if self.certificate() != certificate:
+            return self.pair(passphrase)
+        return certificate, key
+
+    def _takes_over(self) -> bool:
+        """Tell whether the next root is in ca.pem already; its file may be damaged otherwise."""
+        upcoming = self.successor
+        return upcoming.exists() and files.read(upcoming.certificate_file) == files.read(
+            self.certificate_file
+        )
+
+    def authorities(self, passphrase: str | None, now: datetime) -> list[Authority]:
+        """Return the root that issues and those before it that have not ended, with their keys.
+
+        Each signs a revocation list: whoever trusts only one of them has to be able to check it.
+        Raises Locked, Malformed.
+        """
+        before = (one.authority(passphrase) for one in self.previous())
+        living = [one for one in before if one.certificate.not_valid_after_utc > now]
+        return [self.authority(passphrase), *living]
+
+    def key_files(self) -> list[Path]:
+        """Return the keys under the CA's passphrase that there are, the CA's own last.
+
+        Raises LocalState.
+        """
+        before = (one.key_file for one in self.previous())
+        every = [self.provisioning_key_file, self.successor.key_file, *before, self.key_file]
+        return [path for path in every if files.exists(path)]
+
+    def crl_issuers(self, authorities: Sequence[Authority]) -> tuple[CrlIssuer, ...]:
+        """Return who signs a revocation list, and where that lies: every key of the CA's name.
+
+        Not the issuer of provisioning certificates: no device trusts it, and the EST server, which
+        does, looks at the record.
+        """
+        return tuple(CrlIssuer(one, self._crl_file_of(one.certificate)) for one in authorities)
+
+    def _crl_file_of(self, root: x509.Certificate) -> Path:
+        return self.crl_file if root == self.certificate() else self.predecessor(root).crl_file
+
+    def provisioning_authority(self, passphrase: str | None, now: datetime) -> Authority:
+        """Return the issuer of provisioning certificates with its key, made when there is none.
+
+        Raises Locked for the passphrase, Malformed for damaged files, LocalState when the CA has
+        expired or the files cannot be made.
+        """
+        if self.provisioning_certificate() is None:
+            self._make_provisioning_issuer(passphrase, now)
+        key = keys.from_either_pem(files.read(self.provisioning_key_file), passphrase)
+        try:
+            issuer = Authority(load(self.provisioning_certificate_file), key)
+        except Malformed:
+            raise Malformed(
+                f"{self.provisioning_key_file} is not the key of "
+                f"{self.provisioning_certificate_file.name}",
+                hint="restore both from a backup",
+            ) from None
+        if issuer.ends >= self.ends():
+            return issuer
+        # The CA's certificate was renewed: what ends with it goes on, under the same key.
+        renewed = provisioning.issuer(self.authority(passphrase), key, now=now)
+        pem = renewed.public_bytes(Encoding.PEM)
+        files.replace(self.provisioning_certificate_file, pem, mode=files.PUBLIC)
+        return Authority(renewed, key)
+
+    def _make_provisioning_issuer(self, passphrase: str | None, now: datetime) -> None:
+        """Make key and certificate; of several that do so at once, all end with the same pair.
+
+        The first key that has the name is everybody's key, also that of a process which ended
+        before it made the certificate.
+        """
+        with self.keys_held():
+            ca = self.authority(passphrase)
+            # Not under a PIN, which is short: the file would tell who guesses that he is right.
+            own = None if self.key_uri() or not self.is_encrypted() else passphrase
+            with contextlib.suppress(AlreadyExists):
+                pem = keys.to_pem(keys.generate(provisioning.KEY_TYPE), own)
+                files.create(self.provisioning_key_file, pem)
+            key = keys.from_either_pem(files.read(self.provisioning_key_file), own)
+            certificate = provisioning.issuer(ca, key, now=now).public_bytes(Encoding.PEM)
+            with contextlib.suppress(AlreadyExists):
+                files.create(self.provisioning_certificate_file, certificate, mode=files.PUBLIC)

@@ -1,0 +1,107 @@
+"""Where everything lies in a CA's folder; what it is and how it is read is left to the others."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+
+from cipsec.ca.generation import Generation
+
+
+@dataclass(frozen=True, slots=True)
+class Paths:
+    """A CA's folder; every path in it is named here and nowhere else."""
+
+    path: Path
+
+    @property
+    def config_file(self) -> Path:
+        """ca.toml: names, validity and rules, for people to edit."""
+        return self.path / "ca.toml"
+
+    @property
+    def certificate_file(self) -> Path:
+        """The CA's certificate, which endpoints are to trust."""
+        return self.path / "ca.pem"
+
+    @property
+    def chain_file(self) -> Path:
+        """The CAs above this one; a root has none."""
+        return self.path / "chain.pem"
+
+    @property
+    def request_file(self) -> Path:
+        """What a CA above this one signs; without a certificate, the folder waits for it."""
+        return self.path / "ca.csr"
+
+    @property
+    def key_file(self) -> Path:
+        """The CA's private key, mode 0600."""
+        return self.path / "ca.key"
+
+    @property
+    def token_file(self) -> Path:
+        """Says on which PKCS#11 token the CA's key is, where it is not in the folder."""
+        return self.path / "ca.pkcs11"
+
+    @property
+    def server_certificate_file(self) -> Path:
+        """The EST server's own certificate."""
+        return self.path / "server.pem"
+
+    @property
+    def server_key_file(self) -> Path:
+        """The EST server's own private key, mode 0600."""
+        return self.path / "server.key"
+
+    @property
+    def provisioning_certificate_file(self) -> Path:
+        """The issuer of provisioning certificates, which no device trusts."""
+        return self.path / "provisioning.pem"
+
+    @property
+    def provisioning_key_file(self) -> Path:
+        """The private key of that issuer, mode 0600, with the passphrase of the CA's key."""
+        return self.path / "provisioning.key"
+
+    @property
+    def successor(self) -> Generation:
+        """The next root, while a roll-over is prepared."""
+        return Generation(self.path / "next")
+
+    @property
+    def predecessors_folder(self) -> Path:
+        """The roots before, each in a folder of its own, until their certificates end."""
+        return self.path / "previous"
+
+    def predecessor(self, root: x509.Certificate) -> Generation:
+        """Return where a root is kept once another has taken over."""
+        return Generation(self.predecessors_folder / fingerprint(root)[:16])
+
+    @property
+    def store_file(self) -> Path:
+        """The store: certificates, requests, users, events."""
+        return self.path / "store.sqlite3"
+
+    @property
+    def crl_file(self) -> Path:
+        """The revocation list in DER, for anybody to copy."""
+        return self.path / "ca.crl"
+
+    @property
+    def crl_lock_file(self) -> Path:
+        """Held by whoever signs a revocation list."""
+        return self.path / "crl.lock"
+
+    @property
+    def lock_file(self) -> Path:
+        """Held by the one server that runs on this folder."""
+        return self.path / "serve.lock"
+
+
+def fingerprint(certificate: x509.Certificate) -> str:
+    """Return the SHA-256 of a certificate in lower-case hex: what people compare."""
+    return certificate.fingerprint(hashes.SHA256()).hex()
