@@ -13,10 +13,9 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from cipsec import times
 from cipsec.endpoint import receive
-from cipsec.endpoint import taking as taking_up
 from cipsec.endpoint.folder import Draft, Folder, Issued
 from cipsec.endpoint.state import Kind
-from cipsec.endpoint.taking import Taking
+from cipsec.endpoint.taking import Taking, why_not
 from cipsec.endpoint.trust import Person
 from cipsec.errors import (
     BadAnswer,
@@ -89,7 +88,7 @@ def obtain(
             means = _Means(login, credential, card)
             issued, fresh = _granted(folder, draft, means, patience, person), True
             folder.hold(issued)
-        failure = taking_up.failure(folder, draft, issued, taking, person)
+        failure = why_not(folder, draft, issued, taking, person)
         if failure is None:
             break
         if fresh or not isinstance(failure, CredentialsRefused | Rejected):

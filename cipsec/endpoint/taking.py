@@ -40,7 +40,7 @@ class Taking:
     hook: Hook | None = None
 
 
-def failure(
+def why_not(
     folder: Folder, draft: Draft, issued: Issued, taking: Taking, person: Person
 ) -> CipsecError | None:
     """Return why the old certificate stays in use; None when the new one serves.
