@@ -1,6 +1,6 @@
 """Complete revocation lists, version 2 (RFC 5280 section 5), encoded piece by piece.
 
-CertificateRevocationListBuilder takes three times as long for 100,000 entries, a third of it in one
+CertificateRevocationListBuilder takes twice as long for 100,000 entries, a third of it in one
 call that lets no other thread run; `hazmat.asn1` is done with a piece in less than a millisecond,
 and between two of them whoever answers devices has its turn. What is revoked, and the number of the
 list, are for the caller to say; signing is left to `tbs` and `authority`.
