@@ -81,7 +81,7 @@ def log(
     if talk.json and form is Format.RFC5424:
         raise UsageError("--json and --format rfc5424 exclude each other")
     wanted = Wanted(
-        since=int(moment(since).timestamp()) if since is not None else 0,
+        since=int(moment(since).timestamp()) if since is not None else None,
         codes=_codes(event or []),
         device=_device(device) if device is not None else None,
         request=_digits(request, "a request's id") if request is not None else None,

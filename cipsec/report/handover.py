@@ -12,10 +12,10 @@ from itertools import islice
 from cipsec.ca_folder import CaFolder, fingerprint
 from cipsec.ra.policy import BY_HAND
 from cipsec.report import contents, tables
-from cipsec.report.tables import Moment, Row, when
+from cipsec.report.tables import Moment, Row
 from cipsec.store import chain, channels, events, requests
 from cipsec.store.codes import Code
-from cipsec.store.events import Event, Recorded, Wanted
+from cipsec.store.events import Event, Recorded, Wanted, when
 from cipsec.store.requests import Waiting
 from cipsec.times import show_duration, show_time
 

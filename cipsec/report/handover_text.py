@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from cipsec.ra.notify import words
 from cipsec.report.handover import Handover, waits
 from cipsec.store.codes import Code
-from cipsec.store.events import Event, Recorded
+from cipsec.store.events import Event, Recorded, when
 from cipsec.times import show_duration, show_time
 
 WIDTH = 80
@@ -80,8 +80,8 @@ def _done(told: Handover) -> Iterator[str]:
 def _event(one: Recorded, told: Handover) -> str:
     """Return one decision in a line: when, what, about whom, by whom, why."""
     event = one.event
-    moment = datetime.fromtimestamp(event.at, UTC)
-    at = moment.strftime("%H:%M" if told.now - told.since <= _DAY else "%m-%d %H:%M")
+    at = when(event.at) or ""
+    at = at[11:16] if told.now - told.since <= _DAY else at[5:16].replace("T", " ")
     what = "replace?" if event.event == Code.REPLACEMENT else event.event
     by = f" by {_short(event.actor, 24)}" if event.event != Code.REPLACEMENT else ""
     return f"  {at}  {what:<9} {_about(event)}{by}: {_short(event.reason, 200)}"

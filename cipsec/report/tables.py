@@ -6,15 +6,16 @@ import hashlib
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from cipsec.ra import byhand, provisioning, users
 from cipsec.ra.policy import BY_HAND
 from cipsec.store import certificates, due, requests, uses
 from cipsec.store.certificates import CertificateRow
+from cipsec.store.events import when
 from cipsec.store.requests import RequestRow, State
 from cipsec.store.users import listed as all_users
-from cipsec.times import show_duration, show_time
+from cipsec.times import show_duration
 
 Row = Mapping[str, object]
 
@@ -187,13 +188,3 @@ def _users(moment: Moment) -> Iterator[Row]:
 
 def _device(row: CertificateRow) -> dict[str, object]:
     return {"device": row.device, "mac": row.mac, "subject": row.subject, "serial": row.serial}
-
-
-def when(seconds: int | None) -> str | None:
-    """Return a time of the store as it is shown, None for none; never fails for what is none."""
-    if seconds is None:
-        return None
-    try:
-        return show_time(datetime.fromtimestamp(seconds, UTC))
-    except (TypeError, ValueError, OverflowError, OSError):
-        return f"not a time: {seconds!r}"

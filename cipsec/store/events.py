@@ -58,7 +58,7 @@ class Wanted:
     Of request and serial number the beginning is enough; `device` also finds a MAC address.
     """
 
-    since: int = 0
+    since: int | None = None
     codes: frozenset[str] = frozenset()
     device: str | None = None
     request: str | None = None
@@ -66,7 +66,9 @@ class Wanted:
 
     def clauses(self) -> tuple[str, list[object]]:
         """Return conditions of SQL, and the values of their question marks."""
-        found: list[tuple[str, list[object]]] = [("at >= ?", [self.since])]
+        found: list[tuple[str, list[object]]] = [("true", [])]
+        if self.since is not None:
+            found.append(("at >= ?", [self.since]))
         if self.codes:
             marks = ", ".join("?" * len(self.codes))
             found.append((f"event IN ({marks})", list[object](sorted(self.codes))))
@@ -109,7 +111,16 @@ def shown_recorded(one: Recorded) -> dict[str, object]:
 
 def shown(event: Event) -> dict[str, object]:
     """Return an event as JSON has it: times in ISO 8601, every key present."""
-    moment = datetime.fromtimestamp(event.at, UTC)
     return {field.name: getattr(event, field.name) for field in fields(event)} | {
-        "at": show_time(moment)
+        "at": when(event.at)
     }
+
+
+def when(seconds: int | None) -> str | None:
+    """Return a time of the store as it is shown, None for none; never fails for what is none."""
+    if seconds is None:
+        return None
+    try:
+        return show_time(datetime.fromtimestamp(seconds, UTC))
+    except (TypeError, ValueError, OverflowError, OSError):
+        return f"not a time: {seconds!r}"

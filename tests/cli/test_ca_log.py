@@ -205,3 +205,13 @@ def test_hostile_names(on_ca: Cipsec, ca_folder: CaFolder) -> None:
     for argv in (["log"], ["log", "--json"], ["log", "verify"], ["log", "verify", "--json"]):
         ran = on_ca("ca", *argv)
         check(ran, 0)  # type: ignore[arg-type]  # as it is used here
+
+
+@pytest.mark.parametrize("at", ["1000000000000000000", "-1e300", "'yesterday'", "x'00'"])
+def test_a_time_that_is_none(on_ca: Cipsec, ca_folder: CaFolder, at: str) -> None:
+    """What another program left there is shown as what it is, and found."""
+    approve(on_ca, ca_folder, "CN=Drive 7")
+    change(ca_folder, f"UPDATE events SET at = {at} WHERE seq = 2")
+    assert on_ca("ca", "log", "--json").json["events"][1]["at"].startswith("not a time: ")
+    assert on_ca("ca", "log").code == on_ca("ca", "handover", "--since", "1h").code == 0
+    assert on_ca("ca", "log", "verify").code == 10

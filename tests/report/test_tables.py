@@ -12,6 +12,7 @@ from cipsec.ra.queue import Verdict
 from cipsec.report import contents, tables
 from cipsec.report.tables import Moment, Row
 from cipsec.store.database import Database
+from cipsec.store.events import when
 from cipsec.store.requests import State
 from tests.support import ca
 
@@ -107,4 +108,4 @@ def test_a_policy_that_cannot_be_read(ca_folder: CaFolder, database: Database) -
 @pytest.mark.parametrize("seconds", [10**18, -(10**18), "x", b"x"])
 def test_a_time_that_is_none(seconds: object) -> None:
     """What another program left in the store stops no report."""
-    assert str(tables.when(seconds)).startswith("not a time: ")  # type: ignore[arg-type]  # as SQLite may give
+    assert str(when(seconds)).startswith("not a time: ")  # type: ignore[arg-type]  # as SQLite may give
