@@ -44,16 +44,24 @@ def crls_only(lists: Sequence[bytes]) -> bytes:
 
 def bodies(lists: Sequence[bytes]) -> Bodies:
     """Return the bodies of answers; rests between pieces, so that other threads have their turn."""
-    lines = b"".join(_lines(crls_only(lists)))
-    time.sleep(_REST_SECONDS)
-    return Bodies(lines, lines.replace(b"\n", b"") + b"\n")
+    whole = crls_only(lists)
+    return Bodies(b"".join(_lines(whole)), b"".join([*_one_line(whole), b"\n"]))
 
 
 def _lines(whole: bytes) -> Iterator[bytes]:
-    for at in range(0, len(whole), _PIECE):
-        piece = whole[at : at + _PIECE]
+    for piece in _pieces(whole):
         yield b"".join(
             binascii.b2a_base64(piece[start : start + _LINE])
             for start in range(0, len(piece), _LINE)
         )
+
+
+def _one_line(whole: bytes) -> Iterator[bytes]:
+    return (binascii.b2a_base64(piece, newline=False) for piece in _pieces(whole))
+
+
+def _pieces(whole: bytes) -> Iterator[bytes]:
+    """Yield pieces of whole lines, so that there is padding at the end only."""
+    for at in range(0, len(whole), _PIECE):
+        yield whole[at : at + _PIECE]
         time.sleep(_REST_SECONDS)
