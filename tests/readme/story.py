@@ -16,6 +16,8 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +26,6 @@ from tests.support.terminal import Session, at_terminal
 
 _README = Path(__file__).parents[2] / "README.md"
 _PASSPHRASE, _PASSWORD = "correct horse\n", "battery staple\n"
-_SERVE_SECONDS = 60
 
 
 def shown() -> list[str]:
@@ -38,7 +39,12 @@ class Story:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._server: threading.Thread | None = None
+        self._servers: list[subprocess.Popen[bytes]] = []
+
+    def close(self) -> None:
+        """End the server, which would go on."""
+        for server in self._servers:
+            server.terminate()
 
     def run(self, line: str) -> None:
         """Run one line; raise AssertionError when it does not end as it should."""
@@ -74,12 +80,13 @@ class Story:
     def _ca_serve(self, words: list[str]) -> None:
         """Start the server and go on once it is ready; it ends with the story."""
         ready = self._folder / "ready.json"
-        given = [*words, "--ready-file", str(ready), "--for", f"{_SERVE_SECONDS}s"]
+        given = [*words, "--ready-file", str(ready)]
         asked = ("Passphrase of the CA's key: ", _PASSPHRASE)
-        self._server = threading.Thread(target=lambda: at_terminal(given, asked), daemon=True)
-        self._server.start()
+        run = partial(at_terminal, given, asked, started=self._servers.append)
+        server = threading.Thread(target=run, daemon=True)
+        server.start()
         while not ready.exists():
-            assert self._server.is_alive(), "the server ended"
+            assert server.is_alive(), "the server ended"
             time.sleep(0.1)
 
     def _user_add(self, words: list[str]) -> None:
@@ -141,10 +148,10 @@ def main(folder: Path) -> int:
     """Run the story in `folder`."""
     os.environ |= {"CIPSEC_CA_DIR": str(folder / "ca"), "CIPSEC_IDENTITY": str(folder / "identity")}
     os.chdir(folder)
-    story = Story(folder)
-    for line in shown():
-        if line.startswith("cipsec "):
-            story.run(line)
+    with closing(Story(folder)) as story:
+        for line in shown():
+            if line.startswith("cipsec "):
+                story.run(line)
     return 0
 
 

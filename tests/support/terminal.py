@@ -9,7 +9,7 @@ import subprocess
 import sys
 import termios
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 _PATIENCE_SECONDS = 30.0
@@ -33,8 +33,12 @@ def at_terminal(
     *typed: tuple[str, str],
     env: Mapping[str, str] | None = None,
     size: tuple[int, int] = (40, 200),
+    started: Callable[[subprocess.Popen[bytes]], None] = lambda _: None,
 ) -> Session:
-    """Run `cipsec`; for each pair wait until the first is on the screen and type the second."""
+    """Run `cipsec`; for each pair wait until the first is on the screen and type the second.
+
+    `started` is given the process.
+    """
     master, slave = pty.openpty()
     termios.tcsetwinsize(slave, size)
     before = termios.tcgetattr(slave)
@@ -47,6 +51,7 @@ def at_terminal(
         env={**_environment(), "TERM": "xterm", **(env or {})},
     )
     os.close(slave)
+    started(running)
     try:
         screen = ""
         for wanted, answer in typed:
