@@ -100,10 +100,17 @@ def prepare(
     Its key has the passphrase of the present one, so that the running server can take it up.
     Raises AlreadyExists when there is one, Locked, and what `successor` raises.
     """
-    folder = step.folder
-    _require_file(folder)
+    _require_file(step.folder)
     sweep(step)
-    require_none(folder)
+    require_none(step.folder)
+    with step.folder.keys_held():  # that the passphrase stays the same until all is there
+        return _prepare(step, passphrase, key_type, validity)
+
+
+def _prepare(
+    step: Step, passphrase: str | None, key_type: keys.KeyType, validity: timedelta
+) -> Generation:
+    folder = step.folder
     certificate, old_key = folder.pair(passphrase)
     made = successor(
         Authority(certificate, old_key),
@@ -142,10 +149,15 @@ def activate(step: Step, passphrase: str | None) -> x509.Certificate:
     The old key stays, to sign revocation lists of what it issued. Raises NotFound when none is
     prepared, Locked when the passphrase does not open its key.
     """
-    folder = step.folder
     sweep(step)
-    if is_interrupted(folder):
+    if is_interrupted(step.folder):
         return finish(step)
+    with step.folder.keys_held():  # that no key is under another passphrase meanwhile
+        return _activate(step, passphrase)
+
+
+def _activate(step: Step, passphrase: str | None) -> x509.Certificate:
+    folder = step.folder
     upcoming = required(folder)
     authority = upcoming.authority(passphrase)
     authority.require_valid(step.now)

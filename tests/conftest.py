@@ -8,6 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from xdist.scheduler import LoadFileScheduling  # type: ignore[import-untyped]  # it has none
 
 from cipsec import times
@@ -20,6 +21,9 @@ vpcd.claim_socket()
 # A shell starts what runs behind it with SIGINT ignored, and so do the programs that tests start
 # and interrupt: they would never end.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+# How long an example takes says how busy the machine is, and no more.
+settings.register_profile("patient", deadline=None)
+settings.load_profile("patient")
 
 
 @pytest.fixture

@@ -34,7 +34,7 @@ def require_root(certificate: x509.Certificate) -> None:
     if not is_root(certificate):
         raise UsageError(
             f"{show_name(certificate.subject)} is not a root: an upper CA certifies its next key",
-            hint="make a new intermediate, in a folder of its own: cipsec ca init --help",
+            hint="make a new intermediate, in a folder of its own: cipsec ca init --intermediate",
         )
 
 

@@ -15,7 +15,7 @@ from cipsec.ra.config import CertificateConfig
 from cipsec.times import show_duration, show_time
 
 _ACTIVATE = "cipsec ca rollover --activate"
-_INTERMEDIATE = "have the upper CA certify another intermediate: cipsec ca init --help"
+_INTERMEDIATE = "have the upper CA certify another: cipsec ca init --intermediate"
 
 
 def rollover(ca: Ca) -> Iterable[Remark]:

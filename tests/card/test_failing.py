@@ -72,7 +72,7 @@ def test_pulled_and_put_in_again(flow: Flow) -> None:
 
 
 @pytest.mark.parametrize("flow", flows.ALL)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(before=st.integers(0, 25), responses=st.lists(RESPONSE, min_size=1, max_size=30))
 def test_anything_answered(flow: Flow, before: int, responses: list[bytes]) -> None:
     """A value or a CardError, in bounded time, from whichever APDU on the card goes mad."""
@@ -84,7 +84,7 @@ def test_anything_answered(flow: Flow, before: int, responses: list[bytes]) -> N
 
 
 @pytest.mark.parametrize("flow", flows.ALL)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(response=RESPONSE)
 def test_the_same_answered_for_ever(flow: Flow, response: bytes) -> None:
     """No loop runs until the card relents."""
@@ -107,7 +107,7 @@ def test_answers_without_end(flow: Flow) -> None:
 
 # The serial number may become 0, of which the parser warns; `_cli` passes over such warnings.
 @pytest.mark.filterwarnings("ignore::cryptography.utils.CryptographyDeprecationWarning")
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(flips=st.lists(st.tuples(st.integers(0, 2000), st.integers(1, 255)), max_size=6))
 def test_bytes_that_rot(flips: list[tuple[int, int]]) -> None:
     """A certificate object with any bytes changed is read or refused."""

@@ -124,7 +124,7 @@ def test_refused(on_ca: Cipsec, ca_folder: CaFolder, argv: list[str], code: int,
     assert said in ran.err
     assert "cipsec: hint: " in ran.err
     left = {path.name for path in ca_folder.path.iterdir()}
-    assert left - {"store.sqlite3-wal", "store.sqlite3-shm"} == set(names)
+    assert left - {"store.sqlite3-wal", "store.sqlite3-shm", "keys.lock"} == set(names)
 
 
 def test_passphrase(cipsec: Cipsec, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 from cryptography import x509
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from cipsec.est import wire
@@ -61,7 +61,6 @@ field_values = (
 )
 
 
-@settings(deadline=None)
 @given(
     where=st.tuples(st.sampled_from(["GET", "POST", "HEAD"]) | texts, paths),
     headers=st.dictionaries(field_names, field_values, max_size=4),
@@ -86,7 +85,6 @@ bodies = st.one_of(
 )
 
 
-@settings(deadline=None)
 @given(body=bodies)
 def test_any_body_is_answered(body: bytes, server: Server) -> None:
     """Whatever is sent as a CSR and is none: 400."""
@@ -109,7 +107,6 @@ RICH = der.request(
 )
 
 
-@settings(deadline=None)
 @given(
     changes=st.lists(
         st.tuples(st.integers(0, len(RICH) - 1), st.integers(0, 255)), min_size=1, max_size=5
@@ -126,7 +123,6 @@ def test_a_damaged_csr_is_answered(changes: list[tuple[int, int]], server: Serve
 INFO = x509.load_der_x509_csr(RICH).tbs_certrequest_bytes
 
 
-@settings(deadline=None)
 @given(
     changes=st.lists(
         st.tuples(st.integers(0, len(INFO) - 1), st.integers(0, 255)), min_size=1, max_size=3

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from cipsec.errors import Untrusted
@@ -399,7 +399,6 @@ def test_what_cannot_be_read_is_not_trusted(odd: bytes) -> None:
 WHOLE = leaf(LOW).public_bytes(Encoding.DER)
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, len(WHOLE) - 1), st.integers(1, 255)), min_size=1))
 def test_any_damage_is_untrusted(changes: list[tuple[int, int]]) -> None:
     """However a good certificate is changed, it is Untrusted, or no certificate at all."""

@@ -77,7 +77,7 @@ def accepted(found: list[Finding]) -> bool:
 CHANGES = st.lists(
     st.tuples(st.floats(0, 1, exclude_max=True), st.integers(1, 255)), min_size=1, max_size=3
 )
-SETTINGS = settings(deadline=None, max_examples=200)
+SETTINGS = settings(max_examples=200)
 
 
 def test_undamaged() -> None:

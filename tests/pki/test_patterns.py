@@ -108,7 +108,7 @@ _PIECES = [
 
 
 @given(st.lists(st.sampled_from(_PIECES), max_size=12), st.text("ab", max_size=9))
-@settings(deadline=None, max_examples=500)
+@settings(max_examples=500)
 def test_what_is_taken_ends(pieces: list[str], more: str) -> None:
     """On the texts that make backtracking long: one letter many times, and then another."""
     with contextlib.suppress(Malformed):

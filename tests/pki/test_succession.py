@@ -9,7 +9,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 from cryptography.hazmat.primitives.serialization import Encoding
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from cipsec.ca import profile
@@ -220,7 +220,6 @@ def test_an_issuing_ca_is_trusted() -> None:
 
 
 @given(st.lists(st.tuples(st.integers(0, 10_000), st.integers(1, 255)), min_size=1, max_size=3))
-@settings(deadline=None)
 @pytest.mark.filterwarnings("ignore::UserWarning")
 def test_flipped_bytes(flips: list[tuple[int, int]]) -> None:
     """No change of a link leads to a new anchor, nor anywhere but to a reason."""

@@ -388,7 +388,7 @@ def test_a_subject_that_cannot_be_read(tag: int, server: Server) -> None:
     assert shown_by(server, bytes(damaged)).not_own == CANNOT_READ
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(data=st.data())
 def test_any_damage_to_a_certificate(data: st.DataObject, server: Server) -> None:
     """However a certificate is damaged, it is judged without an exception, and is not ours."""

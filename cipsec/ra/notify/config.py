@@ -32,9 +32,7 @@ from cipsec.store.codes import Code
 Table = Mapping[str, Any]
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-_EVENTS = DEFAULT_EVENTS | {
-    *(Code.GRANTED, Code.REJECTED, Code.REFUSED, Code.APPROVED, Code.AGREED, Code.PROVISIONED)
-}
+_EVENTS = frozenset(Code) - {Code.TEST}
 _ALL = "all"
 # RFC 5321 section 4.1.2, without quoted strings: nobody has such an address, but for attackers.
 _ADDRESS = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]{1,64}@[A-Za-z0-9](?:[A-Za-z0-9.-]{0,252})")
