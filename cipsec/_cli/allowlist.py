@@ -83,7 +83,10 @@ def add(
     dry_run: DryRun = False,
     ca_dir: CaDir = None,
 ) -> None:
-    """Add devices to a list, which is made where there is none; -f replaces what is listed."""
+    """Add devices to a list, which is made where there is none.
+
+    -f replaces what is listed.
+    """
     from cipsec.ca_folder import open_folder
     from cipsec.ra.allowlist import edit
     from cipsec.ra.allowlist.entries import Entry, parse_device
@@ -112,7 +115,10 @@ def remove(
     dry_run: DryRun = False,
     ca_dir: CaDir = None,
 ) -> None:
-    """Remove devices from a list, all or none; certificates that were issued stay valid."""
+    """Remove devices from a list, all or none.
+
+    Certificates that were issued stay valid.
+    """
     from cipsec.ca_folder import open_folder
     from cipsec.ra.allowlist import edit
     from cipsec.ra.allowlist.entries import parse_device
@@ -135,7 +141,10 @@ def remove(
 def check(
     talk: Talk, devices: Wanted = None, *, list_name: ListName = None, ca_dir: CaDir = None
 ) -> int:
-    """Check the lists, or whether devices are listed: exit code 0, or 10 with all that is wrong."""
+    """Check the lists, or whether devices are listed.
+
+    Exit code 0, or 10 with all that is wrong.
+    """
     from cipsec.ca_folder import open_folder
     from cipsec.ra.allowlist.entries import parse_device
 

@@ -60,7 +60,9 @@ def import_(
     dry_run: DryRun = False,
     ca_dir: CaDir = None,
 ) -> None:
-    """Add the devices of a table to a list: all of them, or none where anything is in doubt.
+    """Add the devices of a table to a list.
+
+    All of them, or none where anything is in doubt.
 
     Without columns named, the table is one as `export` writes it.
     """
@@ -98,7 +100,10 @@ def export(
     force: Force = False,
     ca_dir: CaDir = None,
 ) -> None:
-    """Write a list as CSV for a spreadsheet: complete, and with no cell that it would run."""
+    """Write a list as CSV for a spreadsheet.
+
+    Complete, and with no cell that it would run.
+    """
     from cipsec.ca_folder import open_folder
     from cipsec.ra.allowlist import entries, lines, load
     from cipsec.ra.allowlist.entries import Listed

@@ -44,7 +44,9 @@ def backup(
     force: Force = False,
     ca_dir: CaDir = None,
 ) -> None:
-    """Save the CA in one encrypted file: keys, certificates, rules, lists, vendors, record.
+    """Save the CA in one encrypted file.
+
+    Keys, certificates, rules, lists, vendors and the record.
 
     A server may run meanwhile. The file opens without cipsec too: openssl cms -decrypt -binary
     -inform DER -in FILE -pwri_password PASSPHRASE -out FILE.tar
@@ -109,7 +111,9 @@ def restore(
     force: Aside = False,
     ca_dir: CaDir = None,
 ) -> None:
-    """Restore a CA from a backup, into a folder that is not there; -n only verifies it.
+    """Restore a CA from a backup.
+
+    Into a folder that is not there; -n only verifies it.
 
     With -f a folder that is there is set aside under another name. What happened after the backup
     is not on record any more: that is said, and what to do about it.

@@ -25,7 +25,10 @@ Ahead = Annotated[
 def handover(
     talk: Talk, *, since: Since = "8h", ahead: Ahead = "24h", ca_dir: CaDir = None
 ) -> None:
-    """Tell the next shift, on one page, what was done, who waits, what is broken, what ends."""
+    """Tell the next shift what it has to know, on one page.
+
+    What was done, who waits, what is broken, what ends.
+    """
     from cipsec.ca_folder import open_folder
     from cipsec.report import handover as handovers
     from cipsec.report import handover_text

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from cipsec.store.database import Database
     from cipsec.store.events import Event, Recorded, Wanted
 
-app = group("log", "Show what happened, oldest first; verify that the log is whole.")
+app = group("log", "Show what happened, oldest first, and verify the log.")
 
 _COLUMNS = ["at", "event", "who", "subject", "id", "why"]
 _LOOK_SECONDS = 0.5
@@ -74,7 +74,10 @@ def log(
     form: As = Format.TEXT,
     ca_dir: CaDir = None,
 ) -> None:
-    """Show what happened, oldest first; --follow goes on until Ctrl-C."""
+    """Show what happened, oldest first.
+
+    --follow goes on until Ctrl-C.
+    """
     from cipsec.ca_folder import open_folder
     from cipsec.store.events import Wanted
 

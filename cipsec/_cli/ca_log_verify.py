@@ -37,7 +37,9 @@ Heads = Annotated[
 def verify(
     talk: Talk, *, head: Known = None, heads: Heads = None, ca_dir: CaDir = None
 ) -> int | None:
-    """Verify that the log is whole and as it was recorded; exit 10 when it is not.
+    """Verify that the log is whole and as it was recorded.
+
+    Exit code 10 when it is not.
 
     The chain of hashes finds edits, gaps and another order. That its end was taken out, or that
     all was made anew, is found by heads that were written down elsewhere: in notifications, in

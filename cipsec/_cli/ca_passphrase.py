@@ -32,7 +32,10 @@ def passphrase(
     no_passphrase: NoPassphrase = False,
     ca_dir: CaDir = None,
 ) -> None:
-    """Change the passphrase of the CA's keys; a server that runs goes on."""
+    """Change the passphrase of the CA's keys.
+
+    A server that runs goes on.
+    """
     from cipsec import passphrase as passphrases
     from cipsec.ca_folder import open_folder
 

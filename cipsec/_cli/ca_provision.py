@@ -72,7 +72,7 @@ def provision(
     yes: Yes = False,
     force: LastTries = False,
 ) -> int | None:
-    """Make a provisioning certificate, in a new folder or on a smartcard.
+    """Make a provisioning certificate, in a folder or on a card.
 
     Whoever has its key may enroll with it, N times, and do nothing else: devices do not trust it.
     The folder holds key.pem, certificate.pem, and ca.pem for the endpoint to trust. A card makes

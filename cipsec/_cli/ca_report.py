@@ -60,7 +60,10 @@ def report(
     passphrase_file: PassphraseFile = None,
     ca_dir: CaDir = None,
 ) -> None:
-    """Report what was granted and why, what is open, what ends soon, and the policy in force."""
+    """Report what was granted and why, and what is open.
+
+    With what ends soon, what was revoked, and the policy in force.
+    """
     from cipsec.ca_folder import open_folder
     from cipsec.report.making import Order, to_file
 

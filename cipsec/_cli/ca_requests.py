@@ -59,7 +59,7 @@ Again = Annotated[bool, typer.Option("--force", "-f", help="Decide again what wa
 def pending(
     talk: Talk, *, state: StateName = "pending", older: Older = None, ca_dir: CaDir = None
 ) -> None:
-    """List the requests that wait for a decision, the longest waiting first."""
+    """List the requests that wait, the longest waiting first."""
     from cipsec._cli import ca_shown
     from cipsec.ca_folder import open_folder
     from cipsec.store import requests
@@ -132,7 +132,10 @@ def approve(
     force: Again = False,
     ca_dir: CaDir = None,
 ) -> int:
-    """Approve requests; each device receives its certificate when it asks next."""
+    """Approve requests.
+
+    Each device receives its certificate when it asks next.
+    """
     if replace and keep:
         raise UsageError("--replace and --keep exclude each other")
     predecessor = replace if replace or keep else None
@@ -157,7 +160,10 @@ def reject(
     force: Again = False,
     ca_dir: CaDir = None,
 ) -> int:
-    """Reject requests; each device is told so, with the note, when it asks next."""
+    """Reject requests.
+
+    Each device is told so, with the note, when it asks next.
+    """
     wish = _Wish("rejected", ids or [], match, expect, note or None, dry_run, yes, force)
     return _code(talk, _act(talk, ca_dir, wish), {"rejected"})
 

@@ -53,7 +53,9 @@ def rollover(
     yes: Yes = False,
     ca_dir: CaDir = None,
 ) -> int:
-    """Give a root CA its next key: prepare it, and some time later --activate it.
+    """Give a root CA its next key.
+
+    Prepare it, and some time later --activate it.
 
     Prepared, the next root is handed out at /cacerts with the certificates that join it to the
     present one, which still issues: endpoints take it up as they renew. Activated, it issues; who

@@ -118,7 +118,7 @@ def init(
     force: Force = False,
     ca_dir: CaDir = None,
 ) -> None:
-    """Make a CA: its key, its certificate, its rules and an empty record.
+    """Make a CA: key, certificate, rules and an empty record.
 
     A root, unless --intermediate puts it below another CA or --import names one that exists.
     """

@@ -37,7 +37,10 @@ _OF_THE_ROOT = frozenset({"root", "root_sha256", "issues_until"})
 
 
 def show(talk: Talk, given: Id = None, *, ca_dir: CaDir = None) -> None:
-    """Show a request or a certificate, and why it is as it is; without ID, the CA."""
+    """Show a request or a certificate, and why it is as it is.
+
+    Without ID, the CA.
+    """
     from cipsec.ca_folder import open_folder
 
     folder = open_folder(ca_dir)

@@ -13,7 +13,10 @@ from cipsec.errors import UsageError
 
 
 def watch(talk: Talk, *, ca_dir: CaDir = None) -> int:
-    """Show who waits, live, and decide with keys: a approve, r reject, ? for more, q to quit."""
+    """Show who waits, live, and decide with keys.
+
+    a approve, r reject, ? for more, q to quit.
+    """
     from cipsec.ca_folder import open_folder
 
     folder = open_folder(ca_dir)

@@ -37,7 +37,9 @@ def show(
     trust: Trust = None,
     passphrase_file: PassphraseFile = None,
 ) -> int | None:
-    """Show what certificates and revocation lists say; of a server also what is wrong.
+    """Show certificates and revocation lists, or a server's.
+
+    Of a server also what is wrong with what it presents.
 
     Nothing is trusted and no credential is sent. With --trust the server is judged: exit 10 where
     something fails.

@@ -63,7 +63,10 @@ def create(
     output: Output = None,
     force: Force = False,
 ) -> None:
-    """Create a request, and its key where there is none; PEM on stdout unless -o is given."""
+    """Create a request, and its key where there is none.
+
+    PEM on stdout unless -o is given.
+    """
     from cryptography.hazmat.primitives.serialization import Encoding
 
     from cipsec.pki import csr
@@ -189,7 +192,10 @@ def _report(
 
 @command(app, "show")
 def show(talk: Talk, given: Given) -> None:
-    """Show what a request says and asks for; nothing is verified."""
+    """Show what a request says and asks for.
+
+    Nothing is verified.
+    """
     from cryptography import x509
 
     from cipsec._cli import lines

@@ -37,7 +37,9 @@ Cert = Annotated[
 def verify(
     talk: Talk, requests: Requests, *, ca_dir: CaDir = None, cert: Cert = None
 ) -> int | None:
-    """Check requests: signature, key, names and what they ask for; exit 10 where one fails.
+    """Check requests: signature, key, names, what they ask for.
+
+    Exit code 10 where one fails.
 
     With --ca-dir also by what that CA reads in them, and what a certificate presented with --cert
     would prove. Whether its rules grant it says `policy check`.

@@ -163,11 +163,16 @@ def _help_of(error: TyperException) -> str:
 
 
 def _log_to_stderr(argv: Sequence[str]) -> None:
-    level = logging.INFO if is_verbose(argv) else logging.ERROR
+    verbose = is_verbose(argv)
     handler = logging.StreamHandler(sys.stderr)
-    handler.setLevel(level)  # libraries set levels of their own, which the root's does not stop
     handler.setFormatter(_Harmless("cipsec: %(message)s"))
-    logging.basicConfig(level=level, handlers=[handler])
+    handler.addFilter(lambda record: verbose or record.levelno >= _least(record))
+    logging.basicConfig(level=logging.INFO if verbose else logging.WARNING, handlers=[handler])
+
+
+def _least(record: logging.LogRecord) -> int:
+    """Return from which level on it is shown: our warnings are for people, others' for us."""
+    return logging.WARNING if record.name.startswith("cipsec.") else logging.ERROR
 
 
 class _Harmless(logging.Formatter):

@@ -32,7 +32,10 @@ Name = Annotated[str | None, typer.Argument(metavar="CHANNEL", help="Only this o
 
 @command(app, "list")
 def listing(talk: Talk, *, ca_dir: CaDir = None) -> None:
-    """List the channels of ca.toml: whom they tell of what, and how they fare."""
+    """List the channels of ca.toml, and how they fare.
+
+    Whom they tell, and of what.
+    """
     from cipsec.ca_folder import open_folder
     from cipsec.ra.notify.directory import directory
 

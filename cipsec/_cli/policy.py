@@ -52,7 +52,10 @@ Renewal = Annotated[bool, typer.Option("--renewal", help="As sent to /simplereen
 
 @command(app, "show")
 def show(talk: Talk, *, ca_dir: CaDir = None) -> None:
-    """Show the rules in words, in order; the first that applies decides."""
+    """Show the rules in words, in order.
+
+    The first that applies decides.
+    """
     from cipsec.ca_folder import open_folder
     from cipsec.times import now
 
@@ -119,7 +122,9 @@ def check(
     renewal: Renewal = False,
     ca_dir: CaDir = None,
 ) -> int:
-    """Say what the server would answer to a request, and why; nothing changes.
+    """Say what the server would answer to a request, and why.
+
+    Nothing changes.
 
     Exit code 0 grant, 11 ask, 12 reject.
     """

@@ -58,7 +58,9 @@ def generate(
     yes: Yes = False,
     force: LastTries = False,
 ) -> int | None:
-    """Make a key on the card, where it stays; with -o also a request signed with it.
+    """Make a key on the card, where it stays.
+
+    With -o also a request signed with it.
 
     The PIN is needed for the request only. A key or certificate in the slot is lost.
     """
@@ -146,7 +148,9 @@ def import_(
     yes: Yes = False,
     force: LastTries = False,
 ) -> int | None:
-    """Put a certificate on the card: that of its key, or with --key the key too.
+    """Put a certificate on the card.
+
+    That of its key, or with --key the key too.
 
     Keys from outside only cards with Yubico's extension take. Without --key the card proves by one
     signature, for which it needs the PIN, that the key is there.

@@ -59,7 +59,10 @@ def change_pin(
     output: KeyTo = None,
     force: LastTries = False,
 ) -> None:
-    """Change the PIN, the PUK or the management key; the old one is needed, and tried once."""
+    """Change the PIN, the PUK or the management key.
+
+    The old one is needed, and tried once.
+    """
     target = _target(output, puk=puk, management_key=management_key)
     with connected_card(talk, reader) as card:
         if target is not None:

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
 
 def reset(talk: Talk, *, reader: ReaderName = None, yes: Yes = False) -> int | None:
-    """Remove all keys and certificates; PIN, PUK and management key become those of a new card.
+    """Remove all keys and certificates.
+
+    PIN, PUK and management key become those of a new card.
 
     Only cards with Yubico's extension can; nothing of what was on the card comes back.
     """

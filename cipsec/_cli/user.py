@@ -37,7 +37,7 @@ NoLimits = Annotated[
 
 @command(app, "list")
 def listing(talk: Talk, *, ca_dir: CaDir = None) -> None:
-    """List the users, by name: their limits, and what was used of them."""
+    """List the users: their limits, and what was used of them."""
     from cipsec.store import users
 
     now = times.now()
@@ -63,7 +63,9 @@ def add(
     label: Labels = None,
     ca_dir: CaDir = None,
 ) -> None:
-    """Add a user; the password is asked for twice, read from a file, or generated.
+    """Add a user.
+
+    The password is asked for twice, read from a file, or generated.
 
     A one-time password for one shift: --uses 1 --until 8h --generate -o FILE.
     """
@@ -106,7 +108,9 @@ def set_password(
     no_limits: NoLimits = False,
     ca_dir: CaDir = None,
 ) -> None:
-    """Give a user another password; the old one is refused from then on.
+    """Give a user another password.
+
+    The old one is refused from then on.
 
     Its limits stay unless others are given; its uses are counted anew, and locks are lifted.
     """
@@ -166,7 +170,10 @@ def check(
     label: AtLabel = None,
     ca_dir: CaDir = None,
 ) -> None:
-    """Tell whether a password is the user's and good for an enrollment now: exit code 0, or 13."""
+    """Tell whether a password is the user's, and good now.
+
+    Exit code 0, or 13.
+    """
     from cipsec.ra.users import objection, verify_password
 
     where = None if label is None else user_limits.label(label)

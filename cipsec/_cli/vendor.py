@@ -75,7 +75,10 @@ RequireFreshCrl = Annotated[
 
 @command(app, "list")
 def listing(talk: Talk, *, ca_dir: CaDir = None) -> int:
-    """List the vendors and their certificates; exit code 6 when a file is broken."""
+    """List the vendors and their certificates.
+
+    Exit code 6 when a file is broken.
+    """
     from cipsec.ca_folder import open_folder
     from cipsec.ra.vendors import load
 
@@ -108,7 +111,10 @@ def add(
     yes: Yes = False,
     ca_dir: CaDir = None,
 ) -> int:
-    """Believe a vendor's device certificates from now on; rules say what for."""
+    """Believe a vendor's device certificates from now on.
+
+    Rules say what for.
+    """
     from cipsec.ca_folder import open_folder
     from cipsec.pki import load
     from cipsec.ra.vendors import keep
@@ -147,7 +153,10 @@ def add(
 
 @command(app, "remove")
 def remove(talk: Talk, name: Name, *, yes: Yes = False, ca_dir: CaDir = None) -> int:
-    """Believe a vendor's certificates no longer; what was issued stays valid."""
+    """Believe a vendor's certificates no longer.
+
+    What was issued stays valid.
+    """
     from cipsec.ca_folder import open_folder
     from cipsec.errors import LocalState
     from cipsec.ra.vendors import keep, load

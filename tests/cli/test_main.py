@@ -88,6 +88,13 @@ def test_every_command_of_the_table_has_help(cipsec: Cipsec, name: str) -> None:
     assert ran.out.startswith(f"Usage: cipsec {name} ")
 
 
+@pytest.mark.parametrize("words", ["", *main.COMMANDS, "ca log"])
+def test_a_list_of_commands_cuts_nothing_short(cipsec: Cipsec, words: str) -> None:
+    """What each does is said in a line of its own."""
+    commands = cipsec(*words.split(), "--help").out.partition("Commands:")[2]
+    assert not [line for line in commands.splitlines() if line.endswith("...")]
+
+
 @pytest.mark.parametrize(
     ("argv", "error", "hint"),
     [
@@ -278,6 +285,27 @@ def test_odd_certificates_bring_no_warnings_of_libraries(tmp_path: Path) -> None
     (tmp_path / "x").write_bytes(der.certificate(subject=subject, serial=b"\x85"))
     ran = _run("cert", "show", tmp_path / "x")
     assert (ran.returncode, ran.stderr) == (0, "")
+
+
+def test_what_is_logged_is_for_people() -> None:
+    """Our warnings, and of libraries only what went wrong; with `-v` everything."""
+    program = (
+        "import logging, sys\nfrom cipsec._cli.main import _log_to_stderr\n"
+        "_log_to_stderr(sys.argv[1:])\n"
+        "for name in 'cipsec.serve', 'zeroconf':\n"
+        "    for level in 'info', 'warning', 'error':\n"
+        "        getattr(logging.getLogger(name), level)(f'{name} {level}')\n"
+    )
+    plain, verbose = (
+        subprocess.run([sys.executable, "-c", program, *more], capture_output=True, check=True)
+        for more in ([], ["-v"])
+    )
+    assert plain.stderr.decode().splitlines() == [
+        "cipsec: cipsec.serve warning",
+        "cipsec: cipsec.serve error",
+        "cipsec: zeroconf error",
+    ]
+    assert len(verbose.stderr.splitlines()) == 6
 
 
 def test_colours_are_for_terminals_that_want_them(tmp_path: Path) -> None:
