@@ -126,6 +126,13 @@ class Story:
     def _ca_report(self, words: list[str]) -> None:
         self._ends(at_terminal(words, ("Passphrase of the CA's key: ", _PASSPHRASE)))
 
+    def _ca_backup(self, words: list[str]) -> None:
+        typed = ("Passphrase of the backup: ", _PASSPHRASE)
+        self._ends(at_terminal(words, typed, ("again: ", _PASSPHRASE)))
+
+    def _ca_rollover(self, words: list[str]) -> None:
+        self._ends(at_terminal(words, ("Passphrase of the CA's key: ", _PASSPHRASE)))
+
     def _ca_revoke(self, words: list[str]) -> None:
         self._ends(at_terminal(words, ("[y/N]", "y\n")))
 
