@@ -144,14 +144,15 @@ def test_what_is_refused_twice_is_replaced(server: EstServer, folder: Folder) ->
 def test_refused_in_the_handshake(server: EstServer, folder: Folder) -> None:
     """The TLS end of a server does not know the CA that its own CA has moved to."""
     old = get(folder, wish(server)).issued.certificate
-    other = Plant("Next Plant CA")
+    other = Plant()
+    link = server.plant.issue(other.key.public_key(), other.certificate.subject, ca=True)
 
     def moved(seen: Seen) -> Reply:
         request = seen.request
         return certs([other.issue(request.public_key, request.subject, sans=request.sans)])
 
-    both = [server.plant.certificate, other.certificate]
-    server.answers |= {"simplereenroll": moved, "cacerts": lambda _: certs(both)}
+    roots = [server.plant.certificate, other.certificate, link]
+    server.answers |= {"simplereenroll": moved, "cacerts": lambda _: certs(roots)}
     with pytest.raises(CredentialsRefused, match="refuses the client certificate"):
         again(folder)
     assert in_use(folder).issued.certificate == old
