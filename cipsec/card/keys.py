@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from typing import NoReturn, Self
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
-from cryptography.hazmat.primitives import _serialization, hashes
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa, utils
 from cryptography.hazmat.primitives.asymmetric.padding import AsymmetricPadding, PKCS1v15
 from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
@@ -20,6 +19,7 @@ from cipsec.card.piv import Piv, fit
 from cipsec.card.public import type_of
 from cipsec.card.slots import Slot
 from cipsec.errors import WrongCard
+from cipsec.pki.elsewhere import EcElsewhere, RsaElsewhere
 
 SignOnCard = Callable[[bytes], bytes]  # digest or padded block -> signature
 
@@ -55,10 +55,12 @@ def signing(public_key: PublicKeyTypes, sign_on_card: SignOnCard) -> CardEcKey |
 
 
 class _OnCard:
-    """What not every key on a card does, or none; and copies of one: the same.
+    """What not every key on a card does.
 
     Each kind has both ways of signing, so that either is a `tls.signer.Signer`.
     """
+
+    place = "a card"
 
     def sign_digest(self, digest: bytes) -> bytes:
         """Sign a digest: an EC key does."""
@@ -68,46 +70,13 @@ class _OnCard:
         """Sign a padded block: an RSA key does."""
         raise UnsupportedAlgorithm("an EC key on a card signs digests")
 
-    def private_numbers(self) -> NoReturn:
-        """The key does not leave the card."""
-        raise _stays()
 
-    def private_bytes(
-        self,
-        encoding: _serialization.Encoding,
-        format: _serialization.PrivateFormat,  # noqa: A002  # the base's name
-        encryption_algorithm: _serialization.KeySerializationEncryption,
-    ) -> NoReturn:
-        """The key does not leave the card."""
-        raise _stays()
-
-    def __copy__(self) -> Self:
-        return self
-
-    def __deepcopy__(self, memo: dict[int, object]) -> Self:
-        return self
-
-
-class CardEcKey(_OnCard, ec.EllipticCurvePrivateKey):
+class CardEcKey(_OnCard, EcElsewhere):
     """An EC key on a card."""
 
     def __init__(self, public_key: ec.EllipticCurvePublicKey, sign_on_card: SignOnCard) -> None:
-        self._public_key = public_key
+        super().__init__(public_key)
         self._sign_on_card = sign_on_card
-
-    def public_key(self) -> ec.EllipticCurvePublicKey:
-        """Return the public half."""
-        return self._public_key
-
-    @property
-    def curve(self) -> ec.EllipticCurve:
-        """The curve."""
-        return self._public_key.curve
-
-    @property
-    def key_size(self) -> int:
-        """Bits of the curve."""
-        return self._public_key.key_size
 
     def sign_digest(self, digest: bytes) -> bytes:
         """Sign a digest; return the ECDSA-Sig-Value in DER; raise CardError.
@@ -132,26 +101,13 @@ class CardEcKey(_OnCard, ec.EllipticCurvePrivateKey):
             return self.sign_digest(bytes(data))
         return self.sign_digest(hashlib.new(algorithm.name, bytes(data)).digest())
 
-    def exchange(self, algorithm: ec.ECDH, peer_public_key: ec.EllipticCurvePublicKey) -> NoReturn:
-        """Not done with keys of this use."""
-        raise _stays()
 
-
-class CardRsaKey(_OnCard, rsa.RSAPrivateKey):
+class CardRsaKey(_OnCard, RsaElsewhere):
     """An RSA key on a card."""
 
     def __init__(self, public_key: rsa.RSAPublicKey, sign_on_card: SignOnCard) -> None:
-        self._public_key = public_key
+        super().__init__(public_key)
         self._sign_on_card = sign_on_card
-
-    def public_key(self) -> rsa.RSAPublicKey:
-        """Return the public half."""
-        return self._public_key
-
-    @property
-    def key_size(self) -> int:
-        """Bits of the modulus."""
-        return self._public_key.key_size
 
     def sign_block(self, block: bytes) -> bytes:
         """Sign a block as wide as the modulus, padded by the caller; raise CardError.
@@ -171,10 +127,6 @@ class CardRsaKey(_OnCard, rsa.RSAPrivateKey):
             raise UnsupportedAlgorithm("a card signs data by PKCS#1 v1.5 only")
         return self.sign_block(_pkcs1_v15(bytes(data), algorithm.name, self.key_size // 8))
 
-    def decrypt(self, ciphertext: Buffer, padding: AsymmetricPadding) -> NoReturn:
-        """Not done with keys of this use."""
-        raise _stays()
-
 
 def _pkcs1_v15(data: bytes, hash_name: str, size: int) -> bytes:
     """EMSA-PKCS1-v1_5 (RFC 8017 section 9.2)."""
@@ -189,7 +141,3 @@ def _another_key() -> WrongCard:
         "the card's signature does not fit the certificate: its key is another one",
         hint="cipsec smartcard show",
     )
-
-
-def _stays() -> UnsupportedAlgorithm:
-    return UnsupportedAlgorithm("the key is on a card, where it only signs")

@@ -7,16 +7,17 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from typing import TYPE_CHECKING, Any, NoReturn, Self
+from typing import TYPE_CHECKING, Any
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
-from cryptography.hazmat.primitives import _serialization, hashes
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa, utils
 from cryptography.hazmat.primitives.asymmetric.padding import AsymmetricPadding, PKCS1v15
 from cryptography.utils import Buffer
 
 from cipsec.errors import Locked, TokenFailed
 from cipsec.pki import keys
+from cipsec.pki.elsewhere import EcElsewhere, RsaElsewhere
 from cipsec.token import module
 from cipsec.token.uri import KeyUri
 
@@ -113,8 +114,9 @@ def on_token(uri: KeyUri, pin: str, public_key: keys.PublicKey) -> TokenEcKey | 
 
 
 class OnToken:
-    """What not every key on a token does, or none; and copies of one: the same."""
+    """What every key on a token has."""
 
+    place = "a token"
     access: Access
 
     @property
@@ -122,46 +124,13 @@ class OnToken:
         """Where the key is."""
         return self.access.uri
 
-    def private_numbers(self) -> NoReturn:
-        """The key does not leave the token."""
-        raise _stays()
 
-    def private_bytes(
-        self,
-        encoding: _serialization.Encoding,
-        format: _serialization.PrivateFormat,  # noqa: A002  # the base's name
-        encryption_algorithm: _serialization.KeySerializationEncryption,
-    ) -> NoReturn:
-        """The key does not leave the token."""
-        raise _stays()
-
-    def __copy__(self) -> Self:
-        return self
-
-    def __deepcopy__(self, memo: dict[int, object]) -> Self:
-        return self
-
-
-class TokenEcKey(OnToken, ec.EllipticCurvePrivateKey):
+class TokenEcKey(OnToken, EcElsewhere):
     """An EC key on a token."""
 
     def __init__(self, public_key: ec.EllipticCurvePublicKey, access: Access) -> None:
-        self._public_key = public_key
+        super().__init__(public_key)
         self.access = access
-
-    def public_key(self) -> ec.EllipticCurvePublicKey:
-        """Return the public half."""
-        return self._public_key
-
-    @property
-    def curve(self) -> ec.EllipticCurve:
-        """The curve."""
-        return self._public_key.curve
-
-    @property
-    def key_size(self) -> int:
-        """Bits of the curve."""
-        return self._public_key.key_size
 
     def sign(self, data: Buffer, signature_algorithm: ec.EllipticCurveSignatureAlgorithm) -> bytes:
         """Sign data by ECDSA; return the ECDSA-Sig-Value in DER.
@@ -185,26 +154,13 @@ class TokenEcKey(OnToken, ec.EllipticCurvePrivateKey):
             raise _another_key(self.uri) from None
         return signature
 
-    def exchange(self, algorithm: ec.ECDH, peer_public_key: ec.EllipticCurvePublicKey) -> NoReturn:
-        """Not done with keys of this use."""
-        raise _stays()
 
-
-class TokenRsaKey(OnToken, rsa.RSAPrivateKey):
+class TokenRsaKey(OnToken, RsaElsewhere):
     """An RSA key on a token."""
 
     def __init__(self, public_key: rsa.RSAPublicKey, access: Access) -> None:
-        self._public_key = public_key
+        super().__init__(public_key)
         self.access = access
-
-    def public_key(self) -> rsa.RSAPublicKey:
-        """Return the public half."""
-        return self._public_key
-
-    @property
-    def key_size(self) -> int:
-        """Bits of the modulus."""
-        return self._public_key.key_size
 
     def sign(self, data: Buffer, padding: AsymmetricPadding, algorithm: _RsaAlgorithm) -> bytes:
         """Sign data by PKCS#1 v1.5, which X.509 uses; the token hashes and pads.
@@ -221,10 +177,6 @@ class TokenRsaKey(OnToken, rsa.RSAPrivateKey):
             raise _another_key(self.uri) from None
         return signature
 
-    def decrypt(self, ciphertext: Buffer, padding: AsymmetricPadding) -> NoReturn:
-        """Not done with keys of this use."""
-        raise _stays()
-
 
 def _another_key(uri: KeyUri) -> TokenFailed:
     return TokenFailed(
@@ -232,7 +184,3 @@ def _another_key(uri: KeyUri) -> TokenFailed:
         " another key",
         hint="put in the token that the CA was made with",
     )
-
-
-def _stays() -> UnsupportedAlgorithm:
-    return UnsupportedAlgorithm("a key on a token only signs, and does not leave it")
