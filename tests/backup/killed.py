@@ -6,43 +6,15 @@ changes a name or opens a file there is a step; SIGKILL comes just before it.
 
 from __future__ import annotations
 
-import os
 import shutil
-import signal
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 from cipsec.ca_folder import CaFolder
 from cipsec.pki import sealed
 from tests.backup.saving import bring_back, contents, rows, save
 from tests.support import ca
-
-_STEPS = {"open", "os.link", "os.mkdir", "os.remove", "os.rename", "os.rmdir"}
-
-
-def killed_at(number: int, place: Path, what: Callable[[], object]) -> bool:
-    """Do it in a child that is killed before the numbered step; tell whether it was."""
-    child = os.fork()
-    if child == 0:
-        left = number
-
-        def count(event: str, arguments: tuple[object, ...]) -> None:
-            nonlocal left
-            if event in _STEPS and str(place) in str(arguments):
-                left -= 1
-                if left == 0:
-                    os.kill(os.getpid(), signal.SIGKILL)
-
-        sys.addaudithook(count)
-        what()
-        os._exit(0)
-    _, status = os.waitpid(child, 0)
-    if os.WIFSIGNALED(status):
-        return True
-    if os.waitstatus_to_exitcode(status):
-        raise SystemExit(f"the child failed at {number}")
-    return False
+from tests.support.killing import killed_at
 
 
 def saving(place: Path, number: int) -> bool:

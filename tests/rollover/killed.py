@@ -7,9 +7,7 @@ changes a name or opens a file in the CA's folder is a step; SIGKILL comes just 
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
-import signal
 import sqlite3
 import sys
 from collections.abc import Callable
@@ -23,8 +21,8 @@ from cipsec.errors import NotFound
 from cipsec.pki import keys
 from cipsec.rollover import Step
 from tests.support import ca
+from tests.support.killing import killed_at
 
-_STEPS = {"open", "os.link", "os.mkdir", "os.remove", "os.rename", "os.rmdir"}
 _SECRET = "correct horse"
 Act = Callable[[Step], object]
 
@@ -44,30 +42,6 @@ def act(folder: CaFolder, what: Act) -> None:
     """Take one step, as an operator does."""
     with closing(folder.store()) as database:
         what(Step(folder, database, "operator", times.now()))
-
-
-def killed_at(number: int, folder: CaFolder, what: Act) -> bool:
-    """Take a step in a child that is killed before the numbered call; tell whether it was."""
-    child = os.fork()
-    if child == 0:
-        left = number
-
-        def count(event: str, arguments: tuple[object, ...]) -> None:
-            nonlocal left
-            if event in _STEPS and str(folder.path) in str(arguments):
-                left -= 1
-                if left == 0:
-                    os.kill(os.getpid(), signal.SIGKILL)
-
-        sys.addaudithook(count)
-        act(folder, what)
-        os._exit(0)
-    _, status = os.waitpid(child, 0)
-    if os.WIFSIGNALED(status):
-        return True
-    if os.waitstatus_to_exitcode(status):
-        raise SystemExit(f"the child failed at {number}")
-    return False
 
 
 def look(folder: CaFolder, old: bytes, what: Act) -> None:
@@ -127,7 +101,7 @@ def _one(place: Path, template: CaFolder, what: Act, number: int) -> bool:
     shutil.rmtree(folder.path, ignore_errors=True)
     shutil.copytree(template.path, folder.path)
     old = folder.certificate().signature
-    killed = killed_at(number, folder, what)
+    killed = killed_at(number, folder.path, lambda: act(folder, what))
     look(folder, old, what)
     return killed
 
