@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from cipsec.pki import keys
+from cipsec.pki.der import element
 
 _SEQUENCE, _SET, _OCTETS, _INTEGER, _NULL = 0x30, 0x31, 0x04, 0x02, 0x05
 _CONTEXT_0 = 0xA0
@@ -45,66 +46,57 @@ def sign(
     algorithm = keys.signing_hash(key).name
     attributes = _attributes(digest, now)
     # Section 5.4: what is signed is the SET OF, not the [0] under which it is sent.
-    signature = keys.sign(key, _tlv(_SET, attributes))
-    signer = _tlv(
+    signature = keys.sign(key, element(_SET, attributes))
+    signer = element(
         _SEQUENCE,
         _number(1),
         _issuer_and_serial(certificate),
         _hash(algorithm),
-        _tlv(_CONTEXT_0, attributes),
+        element(_CONTEXT_0, attributes),
         _signature_algorithm(key, algorithm),
-        _tlv(_OCTETS, signature),
+        element(_OCTETS, signature),
     )
     certificates = [one.public_bytes(Encoding.DER) for one in (certificate, *chain)]
-    signed = _tlv(
+    signed = element(
         _SEQUENCE,
         _number(1),
-        _tlv(_SET, _hash(algorithm)),
-        _tlv(_SEQUENCE, _DATA),
-        _tlv(_CONTEXT_0, *sorted(set(certificates))),
-        _tlv(_SET, signer),
+        element(_SET, _hash(algorithm)),
+        element(_SEQUENCE, _DATA),
+        element(_CONTEXT_0, *sorted(set(certificates))),
+        element(_SET, signer),
     )
-    return _tlv(_SEQUENCE, _SIGNED_DATA, _tlv(_CONTEXT_0, signed))
+    return element(_SEQUENCE, _SIGNED_DATA, element(_CONTEXT_0, signed))
 
 
 def _attributes(digest: bytes, now: datetime) -> bytes:
     """Return the signed attributes, in the order of DER (X.690 section 11.6)."""
     values = (
-        _tlv(_SEQUENCE, _CONTENT_TYPE, _tlv(_SET, _DATA)),
-        _tlv(_SEQUENCE, _SIGNING_TIME, _tlv(_SET, _time(now))),
-        _tlv(_SEQUENCE, _MESSAGE_DIGEST, _tlv(_SET, _tlv(_OCTETS, digest))),
+        element(_SEQUENCE, _CONTENT_TYPE, element(_SET, _DATA)),
+        element(_SEQUENCE, _SIGNING_TIME, element(_SET, _time(now))),
+        element(_SEQUENCE, _MESSAGE_DIGEST, element(_SET, element(_OCTETS, digest))),
     )
     return b"".join(sorted(values))
 
 
 def _time(moment: datetime) -> bytes:
     if moment.year < _FIRST_GENERALIZED_YEAR:
-        return _tlv(0x17, moment.strftime("%y%m%d%H%M%SZ").encode())
-    return _tlv(0x18, moment.strftime("%Y%m%d%H%M%SZ").encode())
+        return element(0x17, moment.strftime("%y%m%d%H%M%SZ").encode())
+    return element(0x18, moment.strftime("%Y%m%d%H%M%SZ").encode())
 
 
 def _issuer_and_serial(certificate: x509.Certificate) -> bytes:
-    return _tlv(_SEQUENCE, certificate.issuer.public_bytes(), _number(certificate.serial_number))
+    return element(_SEQUENCE, certificate.issuer.public_bytes(), _number(certificate.serial_number))
 
 
 def _hash(algorithm: str) -> bytes:
-    return _tlv(_SEQUENCE, bytes.fromhex(_HASHES[algorithm]))  # RFC 5754: no parameters
+    return element(_SEQUENCE, bytes.fromhex(_HASHES[algorithm]))  # RFC 5754: no parameters
 
 
 def _signature_algorithm(key: keys.PrivateKey, algorithm: str) -> bytes:
     if isinstance(key, rsa.RSAPrivateKey):
-        return _tlv(_SEQUENCE, _RSA, _tlv(_NULL))
-    return _tlv(_SEQUENCE, bytes.fromhex(_ECDSA[algorithm]))
+        return element(_SEQUENCE, _RSA, element(_NULL))
+    return element(_SEQUENCE, bytes.fromhex(_ECDSA[algorithm]))
 
 
 def _number(value: int) -> bytes:
-    return _tlv(_INTEGER, value.to_bytes(value.bit_length() // 8 + 1, "big"))
-
-
-def _tlv(tag: int, *contents: bytes) -> bytes:
-    content = b"".join(contents)
-    size = len(content)
-    if size < 0x80:
-        return bytes([tag, size]) + content
-    length = size.to_bytes((size.bit_length() + 7) // 8, "big")
-    return bytes([tag, 0x80 | len(length)]) + length + content
+    return element(_INTEGER, value.to_bytes(value.bit_length() // 8 + 1, "big"))

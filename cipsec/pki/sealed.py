@@ -17,6 +17,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
 from cipsec.errors import Locked, Malformed
+from cipsec.pki.der import element
 
 ITERATIONS = 1_000_000  # half a second, each time somebody guesses
 _FEWEST, _MOST = 100_000, 10_000_000
@@ -34,29 +35,24 @@ _AES256_CBC = bytes.fromhex("060960864801650304012a")
 _AES256_GCM = bytes.fromhex("060960864801650304012e")
 
 
-def _tlv(tag: int, *parts: bytes) -> bytes:
-    value = b"".join(parts)
-    size = len(value)
-    if size < 0x80:
-        return bytes([tag, size]) + value
-    length = size.to_bytes((size.bit_length() + 7) // 8, "big")
-    return bytes([tag, 0x80 | len(length)]) + length + value
-
-
 def _head(salt: bytes, iterations: int, iv: bytes, wrapped: bytes, nonce: bytes) -> bytes:
     """Return everything before the content; of the same length whatever the values are."""
-    count = _tlv(0x02, iterations.to_bytes(4, "big").lstrip(b"\0"))
-    derived = _tlv(0x30, _tlv(0x04, salt), count, _tlv(0x02, bytes([_KEY])), _HMAC_SHA256)
-    recipient = _tlv(
+    count = element(0x02, iterations.to_bytes(4, "big").lstrip(b"\0"))
+    derived = element(0x30, element(0x04, salt), count, element(0x02, bytes([_KEY])), _HMAC_SHA256)
+    recipient = element(
         0xA3,
         b"\x02\x01\x00",
-        _tlv(0xA0, _PBKDF2, derived),
-        _tlv(0x30, _PWRI_KEK, _tlv(0x30, _AES256_CBC, _tlv(0x04, iv))),
-        _tlv(0x04, wrapped),
+        element(0xA0, _PBKDF2, derived),
+        element(0x30, _PWRI_KEK, element(0x30, _AES256_CBC, element(0x04, iv))),
+        element(0x04, wrapped),
     )
-    cipher = _tlv(0x30, _AES256_GCM, _tlv(0x30, _tlv(0x04, nonce), _tlv(0x02, bytes([_TAG]))))
+    cipher = element(
+        0x30,
+        _AES256_GCM,
+        element(0x30, element(0x04, nonce), element(0x02, bytes([_TAG]))),
+    )
     content = b"\x30\x80" + _AUTH_ENVELOPED + b"\xa0\x80"
-    enveloped = b"\x30\x80\x02\x01\x00" + _tlv(0x31, recipient)
+    enveloped = b"\x30\x80\x02\x01\x00" + element(0x31, recipient)
     return content + enveloped + b"\x30\x80" + _DATA + cipher + b"\xa0\x80"
 
 
@@ -91,10 +87,10 @@ class Sealing:
         """Return the end, with the tag by which any change of the whole is seen."""
         rest = self._piece(bytes(self._waiting)) if self._waiting else b""
         self._cipher.finalize()
-        return rest + _ENDS * 2 + _tlv(0x04, self._cipher.tag) + _ENDS * 3
+        return rest + _ENDS * 2 + element(0x04, self._cipher.tag) + _ENDS * 3
 
     def _piece(self, data: bytes) -> bytes:
-        return _tlv(0x04, self._cipher.update(data))
+        return element(0x04, self._cipher.update(data))
 
 
 def opened(read: Callable[[int], bytes], passphrase: str) -> Iterator[bytes]:
@@ -139,7 +135,7 @@ def _end(read: Callable[[int], bytes]) -> bytes:
     """Return the tag; raise Malformed for anything else in the place of the end, or behind it."""
     end = _exactly(read, 2 + 2 + _TAG + 6)
     tag = end[4:-6]
-    if end != _ENDS + _tlv(0x04, tag) + _ENDS * 3 or read(1):
+    if end != _ENDS + element(0x04, tag) + _ENDS * 3 or read(1):
         raise Malformed("it is damaged: its end is not where it has to be")
     return tag
 
