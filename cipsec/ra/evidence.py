@@ -7,7 +7,7 @@ else of the applicant.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from cryptography.x509.oid import NameOID
@@ -52,6 +52,15 @@ class Evidence:
     def request(self) -> CertificateRequest:
         """Return the CSR."""
         return self.enrollment.request
+
+    @property
+    def unrenewed(self) -> Evidence:
+        """Return what rules see that renew nothing: to them, what has ended proves nothing."""
+        shown = self.presented
+        if not shown.late:
+            return self
+        ended = replace(shown, own=None, late=False, in_vain=shown.not_own, proved=Identity())
+        return replace(self, presented=ended, same_names=False)
 
     @property
     def no_renewal(self) -> str | None:

@@ -119,6 +119,8 @@ async def judge(
 
 def _judged(evidence: Evidence, config: Config, own_names: frozenset[str], *, look: bool) -> Case:
     decision = _decide(evidence, config, own_names)
+    if decision.applied is None or not decision.applied.renews:
+        evidence = evidence.unrenewed
     if decision.outcome is Outcome.REJECT:
         return Case(evidence, decision, config)
     identity = granted_identity(evidence, decision.applied)

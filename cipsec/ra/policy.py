@@ -174,7 +174,7 @@ class Policy:
         """
         tried: list[Tried] = []
         for rule in self.rules:
-            result = rule.apply(evidence)
+            result = rule.apply(evidence if rule.renews else evidence.unrenewed)
             tried.append(result)
             if result.applies or result.undecided:
                 return _decision(rule, tried)

@@ -127,7 +127,9 @@ def considered(
     same = [row for row in rows if _is_same_device(row, evidence.proved_identity)]
     in_slot = set(held.serials(db, [asked.slot], limit=_MOST)) if asked.slot else set()
     others = [row for row in rows if row not in same and row.serial not in in_slot]
-    if others or mode is Replacement.ASK or not (mode or decision.expected):
+    # An entry awaits the next device, not who was replaced by it and comes back late.
+    expected = decision.expected and not evidence.presented.late
+    if others or mode is Replacement.ASK or not (mode or expected):
         why = f"{decision.reason}; but {_in_force(others or rows)}"
         return dataclasses.replace(decision, outcome=Outcome.ASK, reason=why)
     # An entry with an end or a count was written for this: "the next one, tonight". What the old

@@ -25,6 +25,9 @@ from tests.support.est import NOW, Server, reason
 DAY = timedelta(days=1)
 NAME = "CN=Drive 7,serialNumber=0001:6040C8F2"
 
+ONLY_LISTED = '[[rule]]\nname = "listed"\nwhen = { serial = "line" }\nthen = "grant"\n'
+ALSO_LISTED = ONLY_LISTED.replace("{ ", "{ own = true, ")
+
 Ruled = Callable[..., contextlib.AbstractContextManager[Server]]
 
 
@@ -107,6 +110,37 @@ def test_grace_does_not_bring_back_who_was_replaced(ruled: Ruled) -> None:
         answer = renewed(server, held)
         assert answer.status == 202
         assert "with another key, is in force" in " ".join(row.reason for row in server.requests())
+
+
+@pytest.mark.parametrize("renewal", [True, False])
+@pytest.mark.parametrize("rules", [ALSO_LISTED, ONLY_LISTED], ids=["own", "other"])
+def test_grace_is_no_successor_of_its_successor(ruled: Ruled, rules: str, renewal: bool) -> None:
+    """An entry that awaits a replacement is for who comes next, not for a key that has ended."""
+    with ruled() as server:
+        server.text = f'[renewal]\ngrace = "30d"\n{rules}{est.ASK}'
+        server.allow("line", "0001:6040C8F2,,2027-12-31,,")
+        held = ended(server, 1)
+        successor = ca.request(NAME)
+        server.decide(est.identifier(server.enroll(successor)), State.APPROVED)
+        assert server.enroll(successor).status == 200
+        answer = server.enroll(ca.request(NAME), chain=[est.der(held)], renewal=renewal)
+        assert answer.status == 202
+        assert [row.revocation for row in server.certificates()] == [None, None]
+
+
+def test_grace_proves_nothing_to_other_rules(ruled: Ruled) -> None:
+    """A renewal that is over goes to a person, who is told that nothing is proved."""
+    with ruled() as server:
+        lines = '[renewal]\ngrace = "30d"\nlongest = "1d"\n'
+        server.text = lines + est.RENEWAL + ONLY_LISTED + est.ASK
+        server.allow("line", "0001:6040C8F2,,,,")
+        held = ended(server, 1)
+        answer = renewed(server, held)
+        assert answer.status == 202
+        [asked] = server.requests()
+        assert (asked.rule, asked.proved) == ("everyone else", "nothing")
+        assert "which is not renewed after 1d" in asked.reason
+        server.decide(est.identifier(answer), State.APPROVED)
 
 
 def test_too_early(ruled: Ruled) -> None:
