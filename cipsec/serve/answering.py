@@ -40,6 +40,7 @@ async def serving(
     config = ConfigFile(plan.folder.config_file)
     database = plan.folder.store()
     writer = Writer(database)
+    cacerts = plan.folder.cacerts(times.now())  # first: what changes from now on is followed
     authority = RegistrationAuthority(
         plan.keyring.current(),
         plan.folder.sources(database),
@@ -48,7 +49,6 @@ async def serving(
         own_names=plan.certificate.names,
         tell=tell,
     )
-    cacerts = plan.folder.cacerts(times.now())
     est = EstServer(authority, cacerts, config.current, handed.bodies)
     front = FrontServer(plan.context(), est.handle)
     try:

@@ -18,14 +18,16 @@ class Keyring:
         """Load the keys; raise Locked, Malformed, LocalState."""
         self._folder = folder
         self._passphrase = passphrase
+        self._path = folder.path_to_root()
         self._authority, *self._others = folder.authorities(passphrase, now)
 
     def current(self) -> Authority:
-        """Return the root that issues as the folder has it; raise Locked, LocalState."""
-        if self._folder.certificate() != self._authority.certificate:
+        """Return the CA that issues as the folder has it; raise Locked, LocalState."""
+        path = self._folder.path_to_root()
+        if path != self._path:  # of an intermediate also where only those above it are others
             taken_over = self._folder.authority(self._passphrase)
             self._others.append(self._authority)
-            self._authority = taken_over
+            self._authority, self._path = taken_over, path
         return self._authority
 
     def every(self, now: datetime) -> list[Authority]:
