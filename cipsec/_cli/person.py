@@ -44,20 +44,30 @@ class Terminal:
         self.talk.end_live()
         self.talk.warn(safe.text(line))
 
-    def trusts(self, server: Server, candidates: Sequence[x509.Certificate]) -> bool:
-        """Show the fingerprints and ask; raise Untrusted where nobody can be asked."""
+    def confirmed(
+        self, server: Server, candidates: Sequence[x509.Certificate]
+    ) -> list[x509.Certificate]:
+        """Show the fingerprints and ask of each; raise Untrusted where nobody can be asked."""
         if not self.talk.interactive:
             offered = ", ".join(map(sha256, candidates))
             raise Untrusted(
                 f"nobody can be asked whether the CA of {server} is the right one: {offered}",
                 hint="compare it with what the CA's operator says, then add --fingerprint SHA256",
             )
-        lines = [f"The EST server {safe.text(server)} belongs to"]
-        for certificate in candidates:
-            lines.append(f"  {safe.text(show_name(certificate.subject))}")
-            lines.append(f"  SHA-256 {sha256(certificate)}")
-        lines.append("Does the CA's operator give the same fingerprint?")
-        return ask.confirm(self.talk, "\n".join(lines), option="--fingerprint SHA256")
+        if len(candidates) > 1:
+            self.talk.say(
+                f"cipsec: {len(candidates)} CA certificates are offered: compare each by itself"
+            )
+        return [one for one in candidates if self._is_confirmed(server, one)]
+
+    def _is_confirmed(self, server: Server, candidate: x509.Certificate) -> bool:
+        question = (
+            f"The EST server {safe.text(server)} belongs to\n"
+            f"  {safe.text(show_name(candidate.subject))}\n"
+            f"  SHA-256 {sha256(candidate)}\n"
+            "Does the CA's operator give the same fingerprint?"
+        )
+        return ask.confirm(self.talk, question, option="--fingerprint SHA256")
 
     def password(self, user: str) -> str:
         """Return the password given, or ask for it; raise UsageError where nobody can be asked."""

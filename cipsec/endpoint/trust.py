@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 TIMEOUT = 30.0  # seconds, for one exchange with a server
 _BROWSE = 3.0
+_MOST_COMPARED = 8  # a CA has one or two roots, while a roll-over lasts
 
 
 class Person(Protocol):
@@ -38,8 +39,13 @@ class Person(Protocol):
     def warn(self, line: str) -> None:
         """Say what somebody should look at."""
 
-    def trusts(self, server: Server, candidates: Sequence[x509.Certificate]) -> bool:
-        """Ask whether these are the plant's CAs; raise Untrusted where nobody can be asked."""
+    def confirmed(
+        self, server: Server, candidates: Sequence[x509.Certificate]
+    ) -> list[x509.Certificate]:
+        """Ask of each whether it is the plant's CA, and return those that are.
+
+        Raises Untrusted where nobody can be asked.
+        """
 
     def password(self, user: str) -> str:
         """Ask for a password; raise UsageError where nobody can be asked."""
@@ -102,9 +108,16 @@ def _bootstrap(server: Server, wanted: str | None, person: Person) -> tuple[x509
     candidates = [c for c in offered if directly_issued(c, c)] or offered
     if not candidates:
         raise Untrusted(f"{server} offers no CA certificate")
-    if not person.trusts(server, candidates):
+    if len(candidates) > _MOST_COMPARED:
+        raise Untrusted(
+            f"{server} offers {len(candidates)} CA certificates, more than anybody compares",
+            hint="ask the CA's operator for its fingerprint, then add --fingerprint SHA256",
+        )
+    # Each by itself: an attacker may hand out the plant's CA, which is no secret, beside his own.
+    confirmed = tuple(person.confirmed(server, candidates))
+    if not confirmed:
         raise Untrusted(f"the CA of {server} is not confirmed")
-    return tuple(candidates)
+    return confirmed
 
 
 def reach(

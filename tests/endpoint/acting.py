@@ -30,9 +30,13 @@ def _nothing() -> None:
 
 @dataclass
 class Recorder:
-    """`on_wait` is called instead of waiting, so that a test decides what happens meanwhile."""
+    """`on_wait` is called instead of waiting, so that a test decides what happens meanwhile.
+
+    Asked about a CA the answer is `yes`, but for `strangers`.
+    """
 
     yes: bool = False
+    strangers: tuple[x509.Certificate, ...] = ()
     secret: str = "secret"
     on_wait: Callable[[], None] = _nothing
     told: list[str] = field(default_factory=list)
@@ -49,10 +53,12 @@ class Recorder:
         """Remember."""
         self.warned.append(line)
 
-    def trusts(self, server: Server, candidates: Sequence[x509.Certificate]) -> bool:
+    def confirmed(
+        self, server: Server, candidates: Sequence[x509.Certificate]
+    ) -> list[x509.Certificate]:
         """Remember what was shown, and answer."""
         self.shown += candidates
-        return self.yes
+        return [one for one in candidates if self.yes and one not in self.strangers]
 
     def password(self, user: str) -> str:
         """Remember who was asked, and answer."""

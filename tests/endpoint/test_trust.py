@@ -83,6 +83,31 @@ def test_a_person_confirms(server: EstServer, folder: Folder) -> None:
     assert yes.shown == [server.plant.certificate]
 
 
+def test_a_rogue_hands_out_the_right_ca_beside_its_own(
+    plant: Plant, tmp_path: Path, folder: Folder
+) -> None:
+    """Whoever recognizes the plant's CA has not said yes to the other; nothing more is sent."""
+    with EstServer(Plant("Rogue"), tmp_path).running() as rogue:
+        theirs = rogue.plant.certificate
+        rogue.answers["cacerts"] = lambda _: certs([plant.certificate, theirs])
+        person = Recorder(yes=True, strangers=(theirs,))
+        with pytest.raises(Untrusted, match="is not trusted"):
+            get(folder, wish(rogue, trust=Trust(), user="ada"), person)
+        assert set(person.shown) == {plant.certificate, theirs}
+        assert person.asked == []
+    assert not (folder.path / "next").exists()
+
+
+def test_more_cas_than_anybody_compares(server: EstServer, folder: Folder) -> None:
+    """Nobody is asked about them one by one until he says yes to all."""
+    offered = [server.plant.certificate, *(Plant(f"CA {n}").certificate for n in range(8))]
+    server.answers["cacerts"] = lambda _: certs(offered)
+    person = Recorder(yes=True)
+    with pytest.raises(Untrusted, match="offers 9 CA certificates"):
+        get(folder, wish(server, trust=Trust()), person)
+    assert person.shown == []
+
+
 def test_an_identity_remembers_its_trust(server: EstServer, folder: Folder) -> None:
     """A new identity in the same folder asks nobody about the CA again."""
     get(folder, wish(server))

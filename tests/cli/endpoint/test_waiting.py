@@ -12,9 +12,11 @@ from typing import Any
 
 import pytest
 
+from cipsec.endpoint.trust import read_anchors
+from cipsec.pki.fingerprint import sha256
 from cipsec.pki.names import show_name
 from tests.cli.endpoint.acting import WAIT, Run, enroll
-from tests.support.canned import EstServer, Seen, certs, text
+from tests.support.canned import EstServer, Plant, Seen, certs, text
 from tests.support.terminal import at_terminal
 
 
@@ -142,3 +144,19 @@ def test_no_at_a_terminal(server: EstServer, home: Path) -> None:
     assert done.code == 5
     assert "is not confirmed" in done.screen
     assert server.posts() == []
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a pseudo-terminal")
+def test_each_ca_is_asked_about(server: EstServer, home: Path) -> None:
+    """Several at /cacerts: yes to one is not yes to the others, and no other is trusted."""
+    other = Plant("Other").certificate
+    server.answers["cacerts"] = lambda _: certs([server.plant.certificate, other])
+    words = ["enroll", "--server", server.address, "--identity", str(home), "--subject", "CN=D"]
+    # A set has no order: both are refused first, to see which is asked about when.
+    screen = at_terminal(words, ("[y/N]", "n\n"), ("[y/N]", "n\n")).screen
+    assert "2 CA certificates are offered: compare each by itself" in screen
+    is_first = screen.index(server.plant.sha256) < screen.index(sha256(other))
+    answers = ("y\n", "n\n") if is_first else ("n\n", "y\n")
+    done = at_terminal(words, *(("[y/N]", answer) for answer in answers))
+    assert done.code == 0
+    assert read_anchors(home / "trust.pem") == (server.plant.certificate,)
