@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from cipsec.pki.csr import CertificateRequest
 from cipsec.ra.config import Config
 from cipsec.ra.enrollment import Enrollment, UserProof
+from cipsec.ra.granting import rejected
 from cipsec.ra.judge import judge, refusal
-from cipsec.ra.policy import Decision
+from cipsec.ra.policy import Decision, Outcome
 from cipsec.ra.sources import Sources
 from cipsec.ra.users import objection, proof
 from cipsec.store import requests, users
+from cipsec.store.requests import Standing, State
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +75,19 @@ async def foresee(
         own_names=own_names,
         now=now,
     )
-    row = sources.database.read(lambda db: requests.by_id(db, case.id))
-    return Foreseen(case.decision, case.id, row.state if row else None, case.replaces)
+    row = sources.database.read(lambda db: requests.standing(db, case.id))
+    decision = _standing(case.decision, row)
+    return Foreseen(decision, case.id, row.state if row else None, case.replaces)
+
+
+def _standing(decision: Decision, row: Standing | None) -> Decision:
+    """Return what becomes of a grant: what an administrator rejected stays rejected (`granting`).
+
+    Where the rules ask, how the request stands tells what follows.
+    """
+    if decision.outcome is not Outcome.GRANT or row is None or row.state != State.REJECTED:
+        return decision
+    return replace(decision, outcome=Outcome.REJECT, reason=rejected(row).reason, told=None)
 
 
 def _user(hypothesis: Hypothesis, sources: Sources, now: datetime) -> UserProof | str | None:

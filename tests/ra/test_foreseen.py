@@ -51,14 +51,16 @@ def test_a_use_that_was_spent_on_a_revoked_certificate(server: Server) -> None:
 
 
 def test_a_request_that_was_rejected(server: Server) -> None:
-    """The rule would grant; the request that stands in its way is named with its state."""
+    """The rule would grant; what the administrator said stands, in the server's words."""
     asked = drive()
     identifier = est.identifier(server.enroll(asked))
     server.decide(identifier, State.REJECTED)
     server.text = est.LAB
     found = foreseen(server, asked)
     assert (found.request, found.state) == (identifier, State.REJECTED)
-    assert server.enroll(asked).status == 403
+    assert found.decision.outcome is Outcome.REJECT
+    answer = server.enroll(asked)
+    assert (answer.status, est.reason(answer)) == (403, found.decision.reason)
 
 
 def test_a_replacement(server: Server) -> None:
