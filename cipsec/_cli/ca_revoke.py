@@ -172,10 +172,20 @@ def _grace(folder: CaFolder) -> timedelta:
 
 
 def _require_unused(folder: CaFolder, choice: Choice) -> None:
-    """Raise UsageError for the certificate under which the EST server speaks."""
+    """Raise UsageError for a certificate of the CA itself, or the one the EST server speaks under.
+
+    A root on its own list makes strict verifiers refuse everything below it.
+    """
     from cipsec.pki.names import show_serial
     from cipsec.serve.certificate import ServerCertificate
 
+    with suppress(LocalState):  # a damaged folder of the next root: nothing is stopped by that
+        for one in folder.cacerts(times.now()):
+            if (serial := show_serial(one.serial_number)) in choice.serials:
+                raise UsageError(
+                    f"{serial} is the serial number of a certificate of the CA itself",
+                    hint="for another key of the CA: cipsec ca rollover",
+                )
     try:
         certificate, _ = ServerCertificate(folder).load()
     except (CipsecError, ValueError):

@@ -11,6 +11,7 @@ from cipsec import times
 from cipsec.backup.restore import prefix
 from cipsec.ca_folder import CaFolder, fingerprint
 from cipsec.pki import sealed
+from cipsec.pki.names import show_serial
 from tests.support import ca
 from tests.support.terminal import at_terminal
 
@@ -200,3 +201,15 @@ def test_revoke_unknown_that_is_known(on_ca: Cipsec, ca_folder: CaFolder, tmp_pa
     given = ":".join(issued["serial"][n : n + 2] for n in range(0, len(issued["serial"]), 2))
     [done] = on_ca("ca", "revoke", "--unknown", given.upper(), "-y", "--json").json["revoked"]
     assert (done["serial"], done["subject"]) == (issued["serial"], "CN=pc")
+
+
+def test_the_ca_itself_is_not_revoked(on_ca: Cipsec, ca_folder: CaFolder) -> None:
+    """On a root's own list it would take along, for good, all that strict verifiers check."""
+    assert on_ca("ca", "rollover").code == 0
+    own = ca_folder.cacerts(times.now())
+    assert len(own) == 4
+    for one in own:
+        ran = on_ca("ca", "revoke", "--unknown", show_serial(one.serial_number), "-y")
+        assert (ran.code, "of a certificate of the CA itself" in ran.err) == (2, True)
+    ca_folder.successor.certificate_file.write_text("damaged")  # stops no other revocation
+    assert on_ca("ca", "revoke", "--unknown", f"{prefix(times.now())}{'ab' * 10}", "-y").code == 0
