@@ -97,7 +97,7 @@ def install(talk: Talk, given: Given, paths: Sequence[Path]) -> None:
     talk.fields("ca", record)
     talk.say("cipsec: endpoints are to trust the root: compare root sha256")
     if is_running(folder):
-        talk.warn("the server that runs goes on with the old certificate: end and start it")
+        talk.say("cipsec: the server that runs takes it up within seconds")
         return
     talk.say(f"cipsec: next: cipsec ca serve{ca_new.at(given.ca_dir)}")
 
