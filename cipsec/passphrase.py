@@ -28,6 +28,7 @@ def change(folder: CaFolder, old: str | None, new: str | None, *, by: str, now: 
     to somebody else or cannot be written; then `old` opens all that it opened.
     """
     with folder.keys_held():
+        _forget_copy(folder)
         opened = {file: keys.from_either_pem(files.read(file), old) for file in folder.key_files()}
         for file in opened:
             _require_mine(file)
@@ -44,6 +45,15 @@ def change(folder: CaFolder, old: str | None, new: str | None, *, by: str, now: 
     )
     with closing(folder.store()) as database:
         database.write(lambda db: events.append(db, event))
+
+
+def _forget_copy(folder: CaFolder) -> None:
+    """Remove the copy of the CA's key that a roll-over made which was killed before its one step.
+
+    It would stay under the old passphrase, and the roll-over makes another.
+    """
+    if (left := folder.predecessor(folder.certificate())).exists():
+        left.remove()
 
 
 def settle(folder: CaFolder, passphrase: str | None) -> None:

@@ -12,7 +12,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from cipsec import rollover, times
+from cipsec import passphrase, rollover, times
 from cipsec.ca_folder import CaFolder
 from cipsec.errors import AlreadyExists, LocalState, Locked, Malformed, NotFound, UsageError
 from cipsec.pki import keys
@@ -262,3 +262,18 @@ def test_killed_at_every_step(tmp_path: Path) -> None:
     done = programs.run(sys.executable, "-m", "tests.rollover.killed", tmp_path, timeout=300)
     assert done.returncode == 0, done.stderr.decode()
     assert all(int(line) > 8 for line in done.stdout.split()), done.stdout
+
+
+def test_a_copy_of_the_key_does_not_keep_its_passphrase(step: Step) -> None:
+    """What a roll-over that was killed has left is gone when the passphrase changes."""
+    folder = step.folder
+    prepare(step)
+    left, upcoming = folder.predecessor(folder.certificate()), folder.successor
+    links = upcoming.new_with_old(), upcoming.old_with_new()
+    left.fill(folder.key_file.read_bytes(), folder.certificate(), *links)
+    passphrase.change(folder, None, "correct horse", by="operator", now=step.now)
+    found = list(folder.path.rglob("*.key"))
+    assert len(found) == 2
+    assert all(keys.is_encrypted(file.read_bytes()) for file in found if file.name == "ca.key")
+    rollover.activate(step, "correct horse")
+    assert len(folder.authorities("correct horse", step.now)) == 2
