@@ -249,7 +249,8 @@ def failure(where: str, error: ssl.SSLError, *, presented: bool) -> CipsecError:
 def _untrusted(where: str, error: ssl.SSLCertVerificationError) -> Untrusted:
     said = f"the certificate of {where} is not trusted: {error.verify_message}"
     if error.verify_code not in _CLOCK_ERRORS:
-        return Untrusted(said)
+        anew = "if the CA was replaced: cipsec enroll -f --fingerprint SHA256"
+        return Untrusted(said, hint=f"see who issued it: cipsec cert show {where}; {anew}")
     clock = f"this machine's clock says {show_time(times.now())}"
     return Untrusted(f"{said}; {clock}", hint="check this machine's clock with: date -u")
 

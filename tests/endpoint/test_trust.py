@@ -28,8 +28,9 @@ def test_a_rogue_server_gets_nothing(plant: Plant, tmp_path: Path, folder: Folde
         rogue.answers["cacerts"] = lambda _: certs([plant.certificate])
         person = Recorder()
         trust = Trust(fingerprint=plant.sha256)
-        with pytest.raises(Untrusted, match="is not trusted"):
+        with pytest.raises(Untrusted, match="is not trusted") as raised:
             get(folder, wish(rogue, trust=trust, user="ada"), person)
+        assert f"cipsec cert show {rogue.address};" in (raised.value.hint or "")
         assert [seen.operation for seen in rogue.seen] == ["cacerts"]
         assert person.asked == []
         assert not any("authorization" in seen.headers for seen in rogue.seen)
