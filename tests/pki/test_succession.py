@@ -7,11 +7,13 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 from cryptography.hazmat.primitives.serialization import Encoding
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cipsec import times
 from cipsec.ca import profile
 from cipsec.ca.authority import Authority, self_signed
 from cipsec.ca.rollover import successor
@@ -19,7 +21,7 @@ from cipsec.pki import csr, keys
 from cipsec.pki.chain import verify_chain
 from cipsec.pki.names import parse_subject
 from cipsec.pki.succession import follow, link_to
-from tests.support import vendor
+from tests.support import upper, vendor
 from tests.support.vendor import Party
 
 NOW = datetime(2026, 11, 23, 5, 0, tzinfo=UTC)
@@ -217,6 +219,26 @@ def test_an_issuing_ca_is_trusted() -> None:
     found = follow([issuing.certificate], [above.certificate, other.certificate], NOW)
     assert found.adopted == (above.certificate,)
     assert [one.root for one in found.refused] == [other.certificate]
+
+
+def _with_exponent(exponent: int) -> rsa.RSAPrivateKey:
+    """Return an RSA key whose public exponent is of somebody's choice."""
+    made = upper.rsa_key().private_numbers()
+    p, q = made.p, made.q
+    d = pow(exponent, -1, (p - 1) * (q - 1))
+    public = rsa.RSAPublicNumbers(exponent, p * q)
+    parts = rsa.rsa_crt_dmp1(d, p), rsa.rsa_crt_dmq1(d, q), rsa.rsa_crt_iqmp(p, q)
+    return rsa.RSAPrivateNumbers(p, q, d, *parts, public).private_key()
+
+
+@pytest.mark.parametrize("exponent", [65537, (1 << 521) - 1])
+def test_a_root_above_with_a_key_made_to_fit(exponent: int) -> None:
+    """A signature that is there is no proof of a key that was made for it (Menezes, Smart 2004)."""
+    above = upper.root(key=_with_exponent(exponent))
+    issuing = above.below("CN=Line 4")
+    found = follow([issuing.certificate], [above.certificate], times.now())
+    assert len(found.adopted) == (exponent == 65537)
+    assert all("proves nothing" in refused.reason for refused in found.refused)
 
 
 @given(st.lists(st.tuples(st.integers(0, 10_000), st.integers(1, 255)), min_size=1, max_size=3))
