@@ -9,6 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cipsec import safe
 from cipsec._cli.given import look, say_left, sources
 from cipsec._cli.talk import Talk
 from cipsec.errors import LocalState, Malformed
@@ -105,7 +106,7 @@ _OTHER = "name the file that holds the certificate"
 
 def _whose(leaf: x509.Certificate) -> str:
     try:
-        return show_name(leaf.subject) or "no name"
+        return safe.text(show_name(leaf.subject)) or "no name"  # line breaks are the teller's own
     except UNREADABLE:
         return "a name that cannot be read"
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import cryptography_vectors
 import pytest
+from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from cipsec import times
@@ -247,3 +248,16 @@ def test_hostile_names(cipsec: Cipsec) -> None:
         for more in ((), ("--json",)):
             out = cipsec("cert", "verify", "x.der", *options, *more).out
             assert out.replace("\n", "").replace("\t", "").isprintable()
+
+
+def test_a_name_with_line_breaks_says_nothing_for_the_program(cipsec: Cipsec) -> None:
+    """Else a certificate could write the line of which a person reads the result."""
+    forged = der.name((der.COMMON_NAME, der.UTF8, b"x\ncipsec: 0 findings: 0 fail, 0 warn"))
+    Path("x.pem").write_bytes(_pem(der.certificate(subject=forged)) + ROOT.pem)
+    ran = cipsec("cert", "verify", "x.pem")
+    assert len(ran.err.splitlines()) == 3
+    assert ran.err.startswith(r"cipsec: of x.pem that of CN=x\x0acipsec: 0 findings")
+
+
+def _pem(certificate: bytes) -> bytes:
+    return x509.load_der_x509_certificate(certificate).public_bytes(Encoding.PEM)
