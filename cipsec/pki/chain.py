@@ -8,7 +8,7 @@ is missing when there is none.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -21,9 +21,9 @@ from cipsec.errors import Untrusted
 from cipsec.pki import path
 from cipsec.pki.faults import UNREADABLE, why
 from cipsec.pki.issued import directly_issued, is_self_issued, is_whole
-from cipsec.pki.names import same_name, show_name
+from cipsec.pki.names import comparable, same_name, show_name
 from cipsec.pki.path import Authority
-from cipsec.pki.search import MAX_CAS_FOUND, RELATED, Anchors, Objection, ends
+from cipsec.pki.search import MAX_CAS_FOUND, RELATED, Anchors, Comparable, Objection, ends
 from cipsec.times import show_time
 
 __all__ = ["Chain", "build", "directly_issued", "is_self_issued", "leaf_first", "verify_chain"]
@@ -78,18 +78,29 @@ class Chain:
 def leaf_first(certificates: Sequence[x509.Certificate]) -> list[x509.Certificate]:
     """Return a file's certificates with the first that is the issuer of none other in front.
 
-    By their names: PKCS#7 is a set, and has them in any order.
+    By their names: PKCS#7 is a set, and has them in any order. Each name is read once, for there
+    may be a thousand, and they may be long.
     """
-    leaf = next((one for one in certificates if not _is_above(one, certificates)), certificates[0])
+    below: dict[Comparable, set[x509.Certificate]] = {}
+    for one in certificates:
+        if (named := _compared(one, lambda c: c.issuer)) is not None:
+            below.setdefault(named, set()).add(one)
+    leaf = next((one for one in certificates if not _is_above(one, below)), certificates[0])
     return [leaf, *(one for one in certificates if one != leaf)]
 
 
-def _is_above(ca: x509.Certificate, certificates: Sequence[x509.Certificate]) -> bool:
+def _is_above(ca: x509.Certificate, below: Mapping[Comparable, set[x509.Certificate]]) -> bool:
+    named = _compared(ca, lambda c: c.subject)
+    return named is not None and below.get(named, {ca}) != {ca}
+
+
+def _compared(
+    certificate: x509.Certificate, name: Callable[[x509.Certificate], x509.Name]
+) -> Comparable | None:
     try:
-        named = ca.subject
-        return any(same_name(one.issuer, named) for one in certificates if one != ca)
+        return comparable(name(certificate))
     except UNREADABLE:
-        return False
+        return None
 
 
 def verify_chain(

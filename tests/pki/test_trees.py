@@ -9,8 +9,11 @@ from pathlib import Path
 from types import FrameType
 
 import pytest
+from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from cipsec.pki import chain, names
+from cipsec.pki.search import Comparable
 from tests.pki.trees import NOW, edwards, path, refusal, ring, same_named, short
 from tests.support import programs, vendor
 from tests.vendors import opinions
@@ -165,3 +168,22 @@ def test_the_last_second(moment: datetime) -> None:
     later = vendor.device(ISSUING, begin=moment)
     assert "valid only from" in refusal(later, [ISSUING], [ROOT], moment - second)
     assert path(later, [ISSUING], [ROOT], moment)[0] == short(later)
+
+
+def test_each_name_of_a_file_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thousand certificates with long names, each compared with each, would take hours."""
+    cas = [vendor.ca("Root")]
+    for number in range(6):
+        cas.insert(0, vendor.ca(f"CA {number}", cas[0]))
+    device, above = vendor.device(cas[0]).certificate, [one.certificate for one in cas]
+    original, read = names.comparable, list[x509.Name]()
+
+    def comparable(name: x509.Name) -> Comparable:
+        read.append(name)
+        return original(name)
+
+    monkeypatch.setattr(names, "comparable", comparable)
+    monkeypatch.setattr(chain, "comparable", comparable, raising=False)
+    assert chain.leaf_first([*above, *above, device]) == [device, *above, *above]
+    assert len(read) <= 2 * 15
+    assert chain.leaf_first([above[-1]] * 2) == [above[-1]]
