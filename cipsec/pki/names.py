@@ -178,14 +178,15 @@ def comparable(name: x509.Name) -> tuple[frozenset[tuple[str, str]], ...]:
     """
     return tuple(
         frozenset(
-            (attribute.oid.dotted_string, _folded_text(" ".join(str(attribute.value).split())))
+            (attribute.oid.dotted_string, folded(" ".join(str(attribute.value).split())))
             for attribute in rdn
         )
         for rdn in name.rdns
     )
 
 
-def _folded_text(text: str) -> str:
+def folded(text: str) -> str:
+    """Return a text without regard to case: its letters one by one, and none into ASCII."""
     return text.lower() if text.isascii() else "".join(map(_folded_letter, text))
 
 
@@ -205,13 +206,13 @@ def sans_of(certificate: x509.Certificate) -> tuple[x509.GeneralName, ...]:
 
 def same_sans(one: Sequence[x509.GeneralName], other: Sequence[x509.GeneralName]) -> bool:
     """Compare alternative names as sets; DNS names without regard to case and a final dot."""
-    return _folded(one) == _folded(other)
+    return _as_set(one) == _as_set(other)
 
 
-def _folded(sans: Sequence[x509.GeneralName]) -> set[str]:
+def _as_set(sans: Sequence[x509.GeneralName]) -> set[str]:
     return {_folded_san(name) for name in sans}
 
 
 def _folded_san(name: x509.GeneralName) -> str:
-    text = show_san(name).casefold()
+    text = folded(show_san(name))
     return text.rstrip(".") if isinstance(name, x509.DNSName) else text

@@ -15,7 +15,7 @@ from cipsec.pki.describe import extended_key_usage
 from cipsec.pki.extensions import value
 from cipsec.pki.faults import UNREADABLE, why
 from cipsec.pki.lint import Finding
-from cipsec.pki.names import sans_of, show_name, show_san
+from cipsec.pki.names import folded, sans_of, show_name, show_san
 
 _PURPOSES = {
     "client": ExtendedKeyUsageOID.CLIENT_AUTH,
@@ -66,15 +66,15 @@ def _same(wanted: x509.GeneralName, san: x509.GeneralName) -> bool:
 
 
 def _folded(san: x509.GeneralName) -> str:
-    return show_san(san).casefold().removesuffix(".")
+    return folded(show_san(san)).removesuffix(".")
 
 
 def _is_under_wildcard(wanted: x509.GeneralName, san: x509.GeneralName) -> bool:
     """Tell whether `*` in the place of the first whole label makes them the same (RFC 9525 6.3)."""
     if not isinstance(wanted, x509.DNSName) or not isinstance(san, x509.DNSName):
         return False
-    first, _, rest = wanted.value.casefold().removesuffix(".").partition(".")
-    return bool(first and rest) and san.value.casefold().removesuffix(".") == f"*.{rest}"
+    first, _, rest = folded(wanted.value).removesuffix(".").partition(".")
+    return bool(first and rest) and folded(san.value).removesuffix(".") == f"*.{rest}"
 
 
 def _elsewhere(leaf: x509.Certificate, wanted: x509.GeneralName) -> str:

@@ -30,7 +30,7 @@ from cipsec.errors import (
 )
 from cipsec.pki import keys
 from cipsec.pki.faults import UNREADABLE, why
-from cipsec.pki.names import sans_of, show_san
+from cipsec.pki.names import folded, sans_of, show_san
 from cipsec.times import show_time
 
 if TYPE_CHECKING:
@@ -215,7 +215,7 @@ def is_named(certificate: x509.Certificate, host: str) -> bool:
 
 
 def _matches(pattern: str, host: str) -> bool:
-    pattern, host = pattern.lower().rstrip("."), host.lower().rstrip(".")
+    pattern, host = folded(pattern).rstrip("."), folded(host).rstrip(".")
     if not pattern.startswith("*."):
         return pattern == host
     first, dot, rest = host.partition(".")

@@ -11,6 +11,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from cipsec.pki import keys, names, verify
 from cipsec.pki.lint import Finding
+from cipsec.tls.client import is_named
 from tests.pki import specimens
 from tests.pki.trees import NOW
 from tests.support import der, vendor
@@ -68,6 +69,17 @@ def test_names(wanted: str, verdict: str, detail: str) -> None:
     [found] = judged(device(*PRESENT), name=names.host_name(wanted))
     assert (found.check, found.verdict) == ("name", verdict)
     assert detail in found.detail
+
+
+def test_a_letter_that_looks_like_another_is_not_it() -> None:
+    """The Kelvin sign in lower case is a k: to Python, and to no TLS program."""
+    san = der.sequence(der.tlv(0x82, "drive-\u212a.plant".encode()))
+    named = der.extension(der.SUBJECT_ALT_NAME, san)
+    leaf = specimens.make(specimens.without(specimens.NAMED, put=[named]))
+    expected = verify.Expected(name=dns("drive-k.plant"))
+    assert verify.certificate(leaf, expected, NOW)[-1].verdict == "fail"
+    assert not is_named(leaf, "drive-k.plant")
+    assert not names.same_sans(names.sans_of(leaf), [dns("drive-k.plant")])
 
 
 def test_the_common_name_is_no_host_name() -> None:
