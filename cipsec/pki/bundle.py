@@ -12,11 +12,11 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 
 from cipsec.errors import Locked, Malformed, WeakKey
-from cipsec.pki import armour, keys, load
+from cipsec.pki import armour, keys, load, pkcs12
 from cipsec.pki.faults import UNREADABLE, why
+from cipsec.pki.mistaken import see, typed
 
 _KEY = "PRIVATE KEY"
-_PKCS12_VERSION = b"\x02\x01\x03\x30"  # version 3, then authSafe (RFC 7292 section 4)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ def read(data: bytes, source: str, passphrase: str | None = None) -> Bundle:
     Malformed for everything else.
     """
     try:
-        if armour.is_der(data) and _is_pkcs12(data):
+        if armour.is_der(data) and pkcs12.is_archive(data):
             return _from_pkcs12(data, source, passphrase)
         if armour.is_der(data):
             return Bundle(_key(data, source, passphrase, is_pem=False), ())
@@ -43,22 +43,18 @@ def read(data: bytes, source: str, passphrase: str | None = None) -> Bundle:
         raise WeakKey(f"the key in {source} cannot be used: {error.message}") from None
 
 
-def _is_pkcs12(data: bytes) -> bool:
-    content = 2 + (data[1] & 0x7F if data[1:2] >= b"\x80" else 0)
-    return data[content : content + 4] == _PKCS12_VERSION
-
-
 def _from_pkcs12(data: bytes, source: str, passphrase: str | None) -> Bundle:
-    from cryptography.hazmat.primitives.serialization import pkcs12
+    from cryptography.hazmat.primitives.serialization.pkcs12 import load_pkcs12
 
+    pkcs12.check(data, source)
     # No passphrase and an empty one are not the same here, and programs write either.
     for password in (passphrase.encode(),) if passphrase else (None, b""):
         try:
-            found = pkcs12.load_pkcs12(data, password)
+            found = load_pkcs12(data, password)
         except ValueError:
             continue
         except UNREADABLE as error:
-            hint = f"openssl pkcs12 -legacy -in {source} -nodes -out FILE"
+            hint = f"openssl pkcs12 -legacy -in {typed(source)} -nodes -out FILE"
             raise Malformed(f"{source} cannot be read: {why(error)}", hint=hint) from None
         if found.key is None:
             raise _no_key(source)
@@ -111,4 +107,4 @@ def _locked(source: str, passphrase: str | None) -> Locked:
 
 
 def _no_key(source: str) -> Malformed:
-    return Malformed(f"there is no private key in {source}", hint=f"see what it is: file {source}")
+    return Malformed(f"there is no private key in {source}", hint=see(source))

@@ -45,7 +45,7 @@ def read(der: bytes, source: str, passphrase: str | None) -> Archive:
     """
     from cryptography.hazmat.primitives.serialization import pkcs12
 
-    _check_rounds(der, source)
+    check(der, source)
     tried = [None, b""] if passphrase is None else [passphrase.encode()[:_MAX_PASSPHRASE]]
     for word in tried:
         with contextlib.suppress(*UNREADABLE):
@@ -61,7 +61,8 @@ def read(der: bytes, source: str, passphrase: str | None) -> Archive:
     )
 
 
-def _check_rounds(der: bytes, source: str) -> None:
+def check(der: bytes, source: str) -> None:
+    """Raise Malformed for PKCS#12 that is too large, damaged, or would take forever to open."""
     if len(der) > _MAX_SIZE:
         raise Malformed(
             f"{source} is PKCS#12 of more than {_MAX_SIZE} bytes, which is not opened",

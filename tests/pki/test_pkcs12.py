@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from cipsec.errors import Locked, Malformed
-from cipsec.pki import ber, keys
+from cipsec.pki import ber, bundle, keys
 from cipsec.pki.pkcs12 import is_archive, read
 from tests.support import der, programs
 
@@ -117,6 +117,8 @@ def test_rounds_without_end_are_not_begun() -> None:
     for data in (made, _in_ber(made)):
         with pytest.raises(Malformed, match="hashed 2000000000 times"):
             read(data, "x.p12", "secret")
+        with pytest.raises(Malformed, match="hashed 2000000000 times"):
+            bundle.read(data, "x.p12", "secret")
 
 
 def test_damage_is_told() -> None:
