@@ -119,17 +119,30 @@ def _extension(fields: Sequence[Element]) -> RawExtension:
 
 
 def one_by_one(certificate: x509.Certificate) -> Iterator[tuple[str, x509.Certificate]]:
-    """Yield each extension's OID, and the certificate with no other: unsigned, to be read only.
+    """Yield each extension's OID, and a bare certificate with no other: to be read only.
 
-    cryptography reads all extensions or none.
+    cryptography reads all extensions or none. Nothing else of the certificate is in these: it may
+    be megabytes, and there may be as many extensions as fit beside it.
     """
-    tbs, *signature = der.elements(der.only(certificate.public_bytes(Encoding.DER), SEQUENCE))
-    *others, (tag, listed) = der.elements(tbs[1])
+    tbs = der.elements(der.only(certificate.public_bytes(Encoding.DER), SEQUENCE))[0][1]
+    tag, listed = der.elements(tbs)[-1]
     if tag != _EXTENSIONS:
         return
-    before = b"".join(der.element(*field) for field in others)
-    after = b"".join(der.element(*field) for field in signature)
     for field, content in der.elements(der.only(listed, SEQUENCE)):
         alone = der.element(tag, der.element(SEQUENCE, der.element(field, content)))
-        made = der.element(SEQUENCE, der.element(SEQUENCE, before + alone) + after)
+        made = der.element(SEQUENCE, der.element(SEQUENCE, _BARE, alone), _UNSIGNED)
         yield _extension(der.elements(content)).oid, x509.load_der_x509_certificate(made)
+
+
+_ALGORITHM = bytes.fromhex("300a06082a8648ce3d040302")
+_BARE = b"".join(  # version 3, serial number, algorithm, issuer, validity, subject, key
+    (
+        bytes.fromhex("a003020102020101"),
+        _ALGORITHM,
+        b"\x30\x00",
+        b"\x30\x1e\x17\x0d250101000000Z\x17\x0d350101000000Z",
+        b"\x30\x00",
+        der.element(SEQUENCE, _ALGORITHM, b"\x03\x01\x00"),
+    )
+)
+_UNSIGNED = _ALGORITHM + b"\x03\x01\x00"

@@ -9,10 +9,14 @@ from pathlib import Path
 import cryptography_vectors
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from cipsec.errors import Malformed
 from cipsec.pki import cip, load, rfc5280, verify
+from cipsec.pki.anatomy import one_by_one
+from tests.pki import specimens
 from tests.pki.trees import NOW
+from tests.support import der
 
 # cryptography warns of what it reads all the same.
 pytestmark = pytest.mark.filterwarnings(
@@ -76,3 +80,13 @@ def test_what_they_are_odd_for(file: str, check: str, detail: str) -> None:
     [one] = load.certificates((ROOT / file).read_bytes(), file)
     said = [f.detail for f in rfc5280.certificate(one) if f.check == check and f.verdict != "ok"]
     assert any(detail in one for one in said), said
+
+
+def test_extensions_read_one_by_one_do_not_bring_the_rest_along() -> None:
+    """Else a long name beside a hundred thousand extensions is copied as often."""
+    twice = (specimens.NO_CA, specimens.NO_CA, specimens.SIGNS)
+    subject = der.name((der.COMMON_NAME, der.UTF8, b"x" * 10_000))
+    found = list(one_by_one(specimens.make(twice, subject=subject)))
+    kinds = [type(extension.value) for _, alone in found for extension in alone.extensions]
+    assert kinds == [x509.BasicConstraints, x509.BasicConstraints, x509.KeyUsage]
+    assert max(len(alone.public_bytes(Encoding.DER)) for _, alone in found) < 200
