@@ -48,7 +48,7 @@ def show(
     if server:
         from cipsec._cli.cert_server import show_server
 
-        return show_server(talk, *server, chain=chain, trust=trust)
+        return show_server(talk, *server, chain=chain, trust=trust, passphrase_file=passphrase_file)
     if trust:
         raise UsageError(
             "--trust is for servers", hint=f"cipsec cert verify {given} --trust {trust}"

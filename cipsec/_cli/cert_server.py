@@ -14,14 +14,22 @@ if TYPE_CHECKING:
 _TIMEOUT = 10.0  # seconds, to connect and to shake hands
 
 
-def show_server(talk: Talk, host: str, port: int, *, chain: bool, trust: str | None) -> int | None:
+def show_server(
+    talk: Talk,
+    host: str,
+    port: int,
+    *,
+    chain: bool,
+    trust: str | None,
+    passphrase_file: str | None,
+) -> int | None:
     """Show the server's certificate, with `chain` all it sends; exit 10 if --trust was in vain."""
     from cipsec._cli.given import look
     from cipsec.times import now
     from cipsec.tls import judged
     from cipsec.tls.probe import presented
 
-    anchors = look(talk, trust, None).required_certificates() if trust else None
+    anchors = look(talk, trust, passphrase_file).required_certificates() if trust else None
     found, moment = presented(host, port, timeout=_TIMEOUT), now()
     findings = judged.findings(found.chain, host, found.version, anchors, moment)
     rows: list[dict[str, object]] = [asdict(finding) for finding in findings]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -77,14 +76,14 @@ def verify(
     from cipsec._cli.cert_judged import Looked, judge
     from cipsec.pki import names, verify
 
-    _check_usage(given, trust, intermediates, crl)
+    _check_usage(given, trust, intermediates, crl, key)
     if purpose not in verify.PURPOSES:
         raise UsageError(f"{purpose!r} is not a purpose", hint="choose client, server or any")
     if profile not in (None, *_PROFILES):
         raise UsageError(f"{profile!r} is not a profile", hint="choose rfc5280 or cip")
     expected = verify.Expected(
-        anchors=_certificates(talk, trust) if trust else None,
-        intermediates=_certificates(talk, intermediates or ()),
+        anchors=_certificates(talk, trust, passphrase_file) if trust else None,
+        intermediates=_certificates(talk, intermediates or (), passphrase_file),
         lists=_lists(talk, crl) if crl else None,
         key=_public_key(talk, key, passphrase_file) if key else None,
         name=names.host_name(name) if name else None,
@@ -100,8 +99,9 @@ def _check_usage(
     trust: Sequence[str] | None,
     intermediates: Sequence[str] | None,
     crl: Sequence[str] | None,
+    key: str | None,
 ) -> None:
-    if [*given, *(trust or ()), *(intermediates or ()), *(crl or ())].count("-") > 1:
+    if [*given, *(trust or ()), *(intermediates or ()), *(crl or ()), key].count("-") > 1:
         raise UsageError("stdin can be read only once", hint="write one of them into a file")
     if crl and not trust:
         raise UsageError(
@@ -109,31 +109,30 @@ def _check_usage(
         )
 
 
-def _certificates(talk: Talk, given: Iterable[str]) -> list[x509.Certificate]:
-    from cipsec._cli.given import read
-    from cipsec.pki.load import certificates
+def _certificates(
+    talk: Talk, given: Iterable[str], passphrase_file: str | None
+) -> list[x509.Certificate]:
+    from cipsec._cli.given import look
 
-    return [one for file in given for one in certificates(*read(talk, file))]
+    found = (look(talk, file, passphrase_file) for file in given)
+    return [one for held in found for one in held.required_certificates()]
 
 
 def _lists(talk: Talk, given: Iterable[str]) -> list[RevocationList | Malformed]:
-    from cipsec import files
     from cipsec._cli.given import read
     from cipsec.pki.revocation import each
 
-    # A list of 100,000 entries is larger than any file of certificates.
-    bytes_of = (read(talk, f) if f == "-" else (files.read(Path(f)), f) for f in given)
-    return [one for data, source in bytes_of for one in each(data, source)]
+    return [one for file in given for one in each(*read(talk, file))]
 
 
 def _public_key(talk: Talk, file: str, passphrase_file: str | None) -> keys.PublicKey:
-    from cipsec import files
+    from cipsec._cli.given import read
     from cipsec.pki import keys
 
-    pem = files.read(Path(file))
+    pem, source = read(talk, file)
     passphrase = None
     if keys.is_encrypted(pem):
         passphrase = ask.secret(
-            talk, f"Passphrase of {file}", file=passphrase_file, option="--passphrase-file"
+            talk, f"Passphrase of {source}", file=passphrase_file, option="--passphrase-file"
         )
     return keys.from_pem(pem, passphrase).public_key()

@@ -114,5 +114,7 @@ def _by_ca(open_until: ExitStack, talk: Talk, ca_dir: Path | None, cert: str | N
 def _chain(talk: Talk, cert: str) -> tuple[bytes, ...]:
     from cryptography.hazmat.primitives.serialization import Encoding
 
-    found = given.look(talk, cert, None).required_certificates()
+    from cipsec.pki import load
+
+    found = load.certificates(*given.read(talk, cert))
     return tuple(certificate.public_bytes(Encoding.DER) for certificate in found)

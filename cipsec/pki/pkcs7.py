@@ -34,7 +34,12 @@ def certificates(data: bytes) -> list[x509.Certificate]:
 
 def lists(data: bytes) -> list[x509.CertificateRevocationList]:
     """Return the revocation lists in signed data (RFC 5652 section 5.1); raise ValueError."""
-    return [x509.load_der_x509_crl(data[e.at : e.after]) for e in _lists(data)]
+    return [x509.load_der_x509_crl(der) for der in _lists(data)]
+
+
+def unread_lists(data: bytes) -> list[bytes] | None:
+    """Return the revocation lists in DER, None for what is no signed data; raise ValueError."""
+    return list(_lists(data)) if _content_type(data) == _SIGNED else None
 
 
 def other_kind(data: bytes) -> str | None:
@@ -51,7 +56,7 @@ def _content_type(data: bytes) -> bytes | None:
     return data[first.start : first.end] if first.tag == _OID else None
 
 
-def _lists(data: bytes) -> Iterator[ber.Element]:
+def _lists(data: bytes) -> Iterator[bytes]:
     """Yield the lists among the parts of SignedData."""
     for content in ber.inside(data, next(ber.elements(data))):
         if content.tag != _EXPLICIT:
@@ -59,4 +64,5 @@ def _lists(data: bytes) -> Iterator[ber.Element]:
         for signed in ber.inside(data, content):
             for part in ber.inside(data, signed):
                 if part.tag == _CRLS:
-                    yield from (e for e in ber.inside(data, part) if e.tag == _LIST)
+                    found = ber.inside(data, part)
+                    yield from (data[e.at : e.after] for e in found if e.tag == _LIST)

@@ -6,6 +6,7 @@ say of one path, for people, is `pki.revoked`'s.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,13 +16,13 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.x509.oid import SignatureAlgorithmOID
 
 from cipsec.errors import Malformed, Untrusted
-from cipsec.pki import armour
+from cipsec.pki import armour, pkcs7
 from cipsec.pki.faults import UNREADABLE, why
 from cipsec.pki.issued import is_whole
+from cipsec.pki.mistaken import CRL, PKCS7, of_label
 from cipsec.pki.names import show_name
 from cipsec.pki.path import DevicePath
 
-_LABEL = "X509 CRL"
 _HASHES = frozenset({"sha256", "sha384", "sha512"})
 _UNDERSTOOD = frozenset({x509.IssuingDistributionPoint.oid})  # those that may be critical
 _ENTRIES_UNDERSTOOD = frozenset({x509.CRLReason.oid, x509.InvalidityDate.oid})
@@ -47,7 +48,7 @@ class RevocationList:
 
 
 def read(data: bytes, source: str) -> list[RevocationList]:
-    """Return the lists in `data`, PEM (several) or DER (one); raise Malformed naming `source`."""
+    """Return the lists in `data`: PEM, DER, PKCS#7 or base64; raise Malformed naming `source`."""
     return [_required(one) for one in each(data, source)]
 
 
@@ -80,12 +81,25 @@ def _one(der: bytes, source: str) -> RevocationList | Malformed:
 
 
 def _ders(data: bytes) -> Iterator[bytes]:
+    """Yield what is to be a list: as `pki.load` takes it, so what `cert show` shows is used."""
     if armour.is_der(data):
-        yield data
-        return
+        yield from _unpacked(data)
+    elif b"-----BEGIN " not in data:
+        with contextlib.suppress(Malformed):  # it holds no list, whatever it is
+            der = armour.from_base64(data)
+            yield from _unpacked(der) if armour.is_der(der) else ()
     for block in armour.blocks(data):
-        if block.label == _LABEL:
-            yield armour.from_base64(block.text)
+        if of_label(block.label) in (CRL, PKCS7):
+            yield from _unpacked(armour.from_base64(block.text))
+
+
+def _unpacked(der: bytes) -> list[bytes]:
+    """Return the lists in PKCS#7; what is none is one of itself."""
+    try:
+        found = pkcs7.unread_lists(der)
+    except ValueError:
+        return [der]  # which is then said to be none
+    return [der] if found is None else found
 
 
 def _read(der: bytes, source: str) -> RevocationList:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import sys
 from datetime import timedelta
@@ -10,11 +11,11 @@ from pathlib import Path
 import cryptography_vectors
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, pkcs12
 
 from cipsec import times
 from cipsec.pki import keys
-from tests.support import der, vendor
+from tests.support import der, programs, vendor
 from tests.support.terminal import at_terminal
 
 from .conftest import Cipsec, Ran
@@ -213,6 +214,42 @@ def test_wrong_usage(cipsec: Cipsec, options: tuple[str, ...], said: str) -> Non
     ran = cipsec("cert", "verify", "drive.pem", *options)
     assert (ran.code, ran.out) == (2, "")
     assert f"cipsec: hint: {said}" in ran.err
+
+
+@pytest.mark.programs
+@pytest.mark.parametrize("form", ["pkcs7", "pkcs7 in PEM", "base64"])
+def test_lists_in_other_forms(cipsec: Cipsec, form: str) -> None:
+    """What `cert show` shows as a list is used as one: else a revoked device passed."""
+    programs.need("openssl")
+    pack = ("openssl", "crl2pkcs7", "-in", "issuing.crl", "-inform", "DER", "-certfile", "root.pem")
+    forms = {"pkcs7": (*pack, "-outform", "DER"), "pkcs7 in PEM": pack}
+    list_ = Path("issuing.crl").read_bytes()
+    data = programs.run(*forms[form]).stdout if form in forms else base64.encodebytes(list_)
+    Path("x.crl").write_bytes(data)
+    assert len(cipsec("cert", "show", "x.crl", "--json").json["crls"]) == 1
+    ran = cipsec("cert", "verify", "other.pem", *TRUSTED, "--crl", "x.crl", "--json")
+    assert (ran.code, verdicts(ran)[2]) == (10, ("revocation", "fail"))
+
+
+def test_trust_behind_a_passphrase(cipsec: Cipsec) -> None:
+    """PKCS#12 is opened wherever certificates are read."""
+    locked = BestAvailableEncryption(b"long enough")
+    cas = pkcs12.serialize_key_and_certificates(b"x", None, None, [ROOT.certificate], locked)
+    Path("root.p12").write_bytes(cas)
+    command = ("cert", "verify", "issuing.pem", "--trust", "root.p12")
+    assert cipsec(*command, "--passphrase-file", "passphrase").code == 0
+    ran = cipsec(*command, "--no-input")
+    assert (ran.code, "hint: add --passphrase-file FILE" in ran.err) == (2, True)
+
+
+def test_a_key_on_stdin(cipsec: Cipsec, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As every file, and once."""
+    key = Path("drive.key").read_bytes()
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(key)))
+    assert verdicts(cipsec("cert", "verify", "drive.pem", "--key", "-", "--json"))[1:] == [
+        ("key", "ok")
+    ]
+    assert cipsec("cert", "verify", "-", "--key", "-").code == 2
 
 
 @pytest.mark.parametrize("option", ["--trust", "--intermediates", "--crl", "--key"])
