@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from cipsec.pki import keys
@@ -96,7 +97,8 @@ def purpose(path: Sequence[x509.Certificate], wanted: str) -> Iterator[Finding]:
     A CA's extended key usage limits those below it: RFC 5280 does not say so, all TLS stacks do.
     """
     leaf, *cas = path
-    yield from _usage(leaf, wanted)
+    if unfit := key_usage(leaf, wanted):
+        yield unfit
     usages = value(leaf.extensions, x509.ExtendedKeyUsage)
     if usages is None:
         detail = "no extended key usage: it may be used for anything"
@@ -113,12 +115,20 @@ def purpose(path: Sequence[x509.Certificate], wanted: str) -> Iterator[Finding]:
             yield Finding("purpose", "fail", detail, "have it issued by another CA")
 
 
-def _usage(leaf: x509.Certificate, wanted: str) -> Iterator[Finding]:
-    """See that the key may sign the handshake (RFC 5280 4.2.1.3, RFC 8446 4.4.2)."""
+def key_usage(leaf: x509.Certificate, wanted: str) -> Finding | None:
+    """Say where the key may not sign the handshake (RFC 5280 4.2.1.3, RFC 8446 4.4.2).
+
+    A server with an RSA key can do without, by the suites in which that key deciphers.
+    """
     usage = value(leaf.extensions, x509.KeyUsage)
-    if usage is not None and not usage.digital_signature:
-        detail = f"its key usage has no digitalSignature, which TLS needs of a {wanted}"
-        yield Finding("purpose", "fail", detail, _ENROLL)
+    if usage is None or usage.digital_signature:
+        return None
+    is_rsa = isinstance(leaf.public_key(), rsa.RSAPublicKey)
+    if wanted == "server" and is_rsa and usage.key_encipherment:
+        detail = "its key usage has no digitalSignature: with the old RSA suites alone it serves"
+        return Finding("purpose", "warn", detail, _ENROLL)
+    detail = f"its key usage has no digitalSignature, which TLS needs of a {wanted}"
+    return Finding("purpose", "fail", detail, _ENROLL)
 
 
 def _allows(usages: x509.ExtendedKeyUsage, wanted: str) -> bool:

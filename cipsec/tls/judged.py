@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from cipsec.errors import Untrusted, WeakKey
-from cipsec.pki import keys
+from cipsec.pki import keys, usable
 from cipsec.pki.chain import directly_issued, is_self_issued, verify_chain
 from cipsec.pki.csr import SERVED_HASHES
 from cipsec.pki.describe import signature_name
@@ -108,11 +108,11 @@ def _name(leaf: x509.Certificate, host: str) -> Finding:
 def _usage(leaf: x509.Certificate) -> Finding:
     """RFC 5280 sections 4.2.1.3 and 4.2.1.12: what a TLS server needs, where anything is said."""
     values = {type(extension.value): extension.value for extension in leaf.extensions}
-    extended, usage = values.get(x509.ExtendedKeyUsage), values.get(x509.KeyUsage)
+    extended = values.get(x509.ExtendedKeyUsage)
     if isinstance(extended, x509.ExtendedKeyUsage) and not _SERVING & set(extended):
         return Finding("usage", "fail", "its extended key usage has no serverAuth", _ANEW)
-    if isinstance(usage, x509.KeyUsage) and not _signs(usage, leaf):
-        return Finding("usage", "fail", "its key usage has no digitalSignature", _ANEW)
+    if unfit := usable.key_usage(leaf, "server"):
+        return replace(unfit, check="usage", hint=_ANEW)
     constraints = values.get(x509.BasicConstraints)
     if isinstance(constraints, x509.BasicConstraints) and constraints.ca:
         return Finding("usage", "warn", "it is a CA certificate, which a server should not use")
@@ -121,11 +121,6 @@ def _usage(leaf: x509.Certificate) -> Finding:
 
 _SERVING = {ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE}
 _ANEW = "have it issued anew: clients refuse it"
-
-
-def _signs(usage: x509.KeyUsage, leaf: x509.Certificate) -> bool:
-    is_rsa = isinstance(leaf.public_key(), rsa.RSAPublicKey)
-    return usage.digital_signature or (is_rsa and usage.key_encipherment)
 
 
 def _key(certificate: x509.Certificate) -> Finding:

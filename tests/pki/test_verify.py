@@ -6,12 +6,13 @@ import ipaddress
 
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from cipsec.pki import keys, names, verify
 from cipsec.pki.lint import Finding
 from cipsec.tls.client import is_named
+from cipsec.tls.judged import findings
 from tests.pki import specimens
 from tests.pki.trees import NOW
 from tests.support import der, vendor
@@ -117,6 +118,18 @@ def test_a_key_that_may_not_sign() -> None:
     assert "digitalSignature" in usage.detail
     leaf = device(extensions=[(CLIENT_AUTH, False), (SIGNING, True)])
     assert [one.verdict for one in judged(leaf, purpose="client")] == ["ok"]
+
+
+def test_an_rsa_key_that_only_deciphers() -> None:
+    """It serves the old suites: a warning, for a client a failure; the same of a server seen."""
+    deciphers = x509.KeyUsage(False, False, True, False, False, False, False, False, False)
+    both = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH])
+    key = rsa.generate_private_key(65537, 2048)
+    leaf = vendor.issue("CN=x", ROOT, key=key, usage=deciphers, extensions=[(both, False)])
+    server, client = (judged(leaf, purpose=one)[0] for one in ("server", "client"))
+    assert (server.verdict, client.verdict) == ("warn", "fail")
+    seen = findings([leaf.certificate], "a.b", "TLSv1.2", None, NOW)
+    assert [(o.verdict, o.detail) for o in seen if o.check == "usage"] == [("warn", server.detail)]
 
 
 def test_a_ca_for_another_purpose() -> None:

@@ -72,7 +72,7 @@ def _leaf(**options: object) -> list[Party]:
         ),
         (
             _leaf(usage=SIGNS_CERTIFICATES),
-            ("usage", "fail", "its key usage has no digitalSignature"),
+            ("usage", "fail", "its key usage has no digitalSignature, which TLS needs of a server"),
         ),
         (
             _leaf(constraints=IS_CA),
