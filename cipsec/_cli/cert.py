@@ -49,7 +49,7 @@ def show(
         from cipsec._cli.cert_server import show_server
 
         return show_server(talk, *server, chain=chain, trust=trust, passphrase_file=passphrase_file)
-    if trust:
+    if trust is not None:
         raise UsageError(
             "--trust is for servers", hint=f"cipsec cert verify {given} --trust {trust}"
         )

@@ -29,7 +29,9 @@ def show_server(
     from cipsec.tls import judged
     from cipsec.tls.probe import presented
 
-    anchors = look(talk, trust, passphrase_file).required_certificates() if trust else None
+    anchors = None
+    if trust is not None:
+        anchors = look(talk, trust, passphrase_file).required_certificates()
     found, moment = presented(host, port, timeout=_TIMEOUT), now()
     findings = judged.findings(found.chain, host, found.version, anchors, moment)
     rows: list[dict[str, object]] = [asdict(finding) for finding in findings]
@@ -41,7 +43,7 @@ def show_server(
     else:
         cert_shown.show(talk, shown, (), moment)
         _print(talk, rows)
-    failed = trust and any(row["verdict"] == "fail" for row in rows)
+    failed = trust is not None and any(row["verdict"] == "fail" for row in rows)
     return exits.NO if failed else None
 
 

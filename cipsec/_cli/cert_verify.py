@@ -85,11 +85,11 @@ def verify(
         anchors=_certificates(talk, trust, passphrase_file) if trust else None,
         intermediates=_certificates(talk, intermediates or (), passphrase_file),
         lists=_lists(talk, crl) if crl else None,
-        key=_public_key(talk, key, passphrase_file) if key else None,
-        name=names.host_name(name) if name else None,
+        key=_public_key(talk, key, passphrase_file) if key is not None else None,
+        name=names.host_name(name) if name is not None else None,
         purpose=purpose,
     )
-    moment = times.parse_time(at) if at else times.now()
+    moment = times.parse_time(at) if at is not None else times.now()
     looked = Looked(given, profile, passphrase_file)
     return exits.NO if judge(talk, looked, expected, moment) else None
 

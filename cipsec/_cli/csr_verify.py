@@ -52,7 +52,7 @@ def verify(
     several = sources != requests or len(sources) > 1
     rows: list[dict[str, object]] = []
     with ExitStack() as stack:
-        judge = _by_ca(stack, talk, ca_dir, cert) if ca_dir or cert else lint.request
+        judge = _by_ca(stack, talk, ca_dir, cert) if ca_dir or cert is not None else lint.request
         for source in sources:
             found = _found(talk, source, judge, several=several)
             rows += ({"file": _shown(talk, source), **asdict(one)} for one in found)
@@ -94,7 +94,7 @@ def _by_ca(open_until: ExitStack, talk: Talk, ca_dir: Path | None, cert: str | N
     from cipsec.times import now
 
     folder = open_folder(ca_dir)
-    chain = _chain(talk, cert) if cert else ()
+    chain = _chain(talk, cert) if cert is not None else ()
     config, names = folder.configuration(), own_names(folder)
     sources = folder.sources(open_until.enter_context(closing(folder.store())))
 

@@ -27,6 +27,7 @@ _OPTION = "--passphrase-file"
 def read(talk: Talk, name: str) -> tuple[bytes, str]:
     """Return the bytes of the file `name` (`-` is stdin) and what to call them; LocalState."""
     if name != "-":
+        _refuse_nothing(name)
         return _read_file(name), name
     if sys.stdin.isatty():
         talk.say("cipsec: reading what you paste; end with Ctrl-D")
@@ -85,6 +86,7 @@ def say_left(talk: Talk, found: Contents, *shown: str) -> list[str]:
 
 def sources(talk: Talk, name: str, suffixes: Collection[str]) -> list[str]:
     """Return what a name stands for: itself, or the files in a folder with one of the suffixes."""
+    _refuse_nothing(name)
     path = Path(name)
     try:
         if name == "-" or not path.is_dir():
@@ -102,6 +104,12 @@ def sources(talk: Talk, name: str, suffixes: Collection[str]) -> list[str]:
         what = "1 other file" if left == 1 else f"{left} other files"
         talk.say(f"cipsec: not looked at in {name}: {what}")
     return found
+
+
+def _refuse_nothing(name: str) -> None:
+    """Raise UsageError for no name: that of a variable unset, and to Python this folder's."""
+    if not name:
+        raise UsageError("the name of a file is empty", hint="name a file, or - for stdin")
 
 
 def _read_file(name: str) -> bytes:

@@ -135,7 +135,12 @@ def host_name(host: str) -> x509.GeneralName:
     try:
         return x509.IPAddress(_address(host))
     except ValueError:
-        return parse_san(f"dns:{host}")
+        if is_host_name(host):
+            return parse_san(f"dns:{host}")
+    raise UsageError(
+        f"{host!r} is neither a host name nor an address",
+        hint="write it as in drive-7.plant.local, xn--bcher-kva.example or 192.0.2.7",
+    )
 
 
 def show_host(text: str) -> str | None:

@@ -174,3 +174,31 @@ def test_pipes_are_read_when_somebody_writes(
         f"error: nobody writes into the pipe {pipe}",
         "hint: name a file, or give it on stdin with -",
     )
+
+
+@pytest.mark.parametrize("option", ["", "--trust", "--intermediates", "--key", "--name", "--at"])
+def test_a_variable_that_is_not_set_checks_nothing_and_says_so(
+    cipsec: Cipsec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, option: str
+) -> None:
+    """`--name "$HOST"` left the name out with exit 0; `verify "$CERT"` judged this folder."""
+    monkeypatch.chdir(tmp_path)
+    Path("x.pem").write_bytes(PEM)
+    ran = cipsec("cert", "verify", *(("x.pem", option) if option else ()), "")
+    assert (ran.code, ran.out) == (2, "")
+
+
+def test_nothing_is_no_file_of_the_other_commands(cipsec: Cipsec, tmp_path: Path) -> None:
+    """Nor are CAs to trust, before anything is sent."""
+    path = tmp_path / "x.csr"
+    path.write_bytes(der.pem("CERTIFICATE REQUEST", der.request()))
+    for words in (
+        ("cert", "show", ""),
+        ("cert", "show", "127.0.0.1:1", "--trust", ""),
+        ("csr", "show", ""),
+        ("csr", "verify", ""),
+    ):
+        ran = cipsec(*words)
+        assert (ran.code, ran.out) == (2, "")
+        assert "the name of a file is empty" in ran.err
+    ran = cipsec("csr", "verify", path, "--cert", "", "--ca-dir", tmp_path / "none")
+    assert (ran.code, ran.out) == (3, "")

@@ -144,6 +144,9 @@ def test_a_host_is_a_name_or_an_address() -> None:
     assert names.show_san(names.host_name("fe80::1%eth0")) == "ip:fe80::1"
     with pytest.raises(UsageError):
         names.host_name("a b")
+    for text in ("dns:line4.local", "bücher.example", ""):
+        with pytest.raises(UsageError, match="neither a host name nor an address"):
+            names.host_name(text)
 
 
 _NEAR_HOSTS = st.text(alphabet="a1-_.*: \n٣é:%/A", max_size=12)
