@@ -6,7 +6,7 @@ Whatever else the bytes turn out to be is named, by `pki.mistaken`; opening PKCS
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from cryptography import x509
@@ -106,7 +106,7 @@ def request(data: bytes, source: str) -> bytes:
 
 def contents(data: bytes, source: str) -> Contents:
     """Return everything `data` holds; raise Malformed for what cannot be told or is damaged."""
-    objects = list(_objects(data.removeprefix(b"\xef\xbb\xbf"), source))
+    objects = list(_counted(_objects(data.removeprefix(b"\xef\xbb\xbf"), source), source))
     archives = tuple(value.der for value in objects if isinstance(value, _Locked))
     return Contents(
         source,
@@ -116,6 +116,14 @@ def contents(data: bytes, source: str) -> Contents:
         archives,
         (*[PKCS12] * len(archives), *(value for value in objects if isinstance(value, str))),
     )
+
+
+def _counted(objects: Iterable[_Object], source: str) -> Iterator[_Object]:
+    """Yield them, those in PKCS#7 one by one; raise Malformed for too many to be judged."""
+    for number, value in enumerate(objects, start=1):
+        if number > _MAX_OBJECTS:
+            raise Malformed(f"{source} holds more than {_MAX_OBJECTS} objects", hint=see(source))
+        yield value
 
 
 def _objects(data: bytes, source: str) -> Iterator[_Object]:
@@ -130,7 +138,6 @@ def _objects(data: bytes, source: str) -> Iterator[_Object]:
 def _from_pem(data: bytes, source: str) -> Iterator[_Object]:
     number = 0
     for number, block in enumerate(armour.blocks(data), start=1):
-        _check_number(number, source)
         yield from _from_block(block, f"object {number} ({block.label.lower()}) in {source}")
     if data.count(b"-----BEGIN ") > number:
         raise Malformed(
@@ -187,8 +194,7 @@ def _from_base64(data: bytes, source: str) -> Iterator[_Object]:
 
 
 def _from_der(data: bytes, source: str) -> Iterator[_Object]:
-    for number, der in enumerate(_elements(data), start=1):
-        _check_number(number, source)
+    for der in _elements(data):
         yield from _recognised(der, source)
 
 
@@ -209,11 +215,6 @@ def _length(head: bytes) -> int:
     if head[1] < 0x80:
         return 2 + octets
     return 2 + octets + int.from_bytes(head[2 : 2 + octets], "big")
-
-
-def _check_number(number: int, source: str) -> None:
-    if number > _MAX_OBJECTS:
-        raise Malformed(f"{source} holds more than {_MAX_OBJECTS} objects", hint=see(source))
 
 
 def _recognised(der: bytes, source: str) -> list[_Object]:

@@ -145,6 +145,7 @@ def test_two_requests_are_one_too_many() -> None:
         (b"PK\x03\x04\x14\0", "x.pem is a ZIP archive", "file x.pem"),
         (PEM * 1001, "x.pem holds more than 1000 objects", "file x.pem"),
         (DER * 1001, "x.pem holds more than 1000 objects", "file x.pem"),
+        (BOTH * 501, "x.pem holds more than 1000 objects", "file x.pem"),
     ],
     ids=itertools.count(),  # what is tried differs in each process
 )
