@@ -6,10 +6,10 @@ import dataclasses
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cipsec import safe
+from cipsec._cli import found
 from cipsec._cli.given import look, say_left, sources
 from cipsec._cli.talk import Talk
 from cipsec.errors import LocalState, Malformed
@@ -23,7 +23,6 @@ from cipsec.pki.names import show_name
 if TYPE_CHECKING:
     from cryptography import x509
 
-_COLUMNS = ["check", "verdict", "detail", "hint"]
 _SUFFIXES = {".pem", ".crt", ".cer", ".der", ".p7b", ".p7c"}
 
 
@@ -48,30 +47,16 @@ def judge(talk: Talk, looked: Looked, expected: verify.Expected, at: datetime) -
     named = [source for one in given for source in sources(talk, one, _SUFFIXES)]
     several = len(given) > 1 or named != given
     rows = [
-        {"file": _shown(talk, source), **_row(finding)}
+        row
         for source in named
-        for finding in _findings(talk, source, looked, expected, at, several=several)
+        for row in found.rows(
+            talk, source, _findings(talk, source, looked, expected, at, several=several)
+        )
     ]
-    talk.table("findings", ["file"] * several + _COLUMNS, rows)
-    verdicts = [row["verdict"] for row in rows]
-    failed, warned = verdicts.count("fail"), verdicts.count("warn")
+    found.show(talk, rows, several=several)
     if expected.anchors is None:
         talk.say("cipsec: whom to trust is not said, so no path is judged; add --trust FILE")
-    talk.say(f"cipsec: {_count(len(rows), 'finding')}: {failed} fail, {warned} warn")
-    return failed > 0
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
-
-
-def _shown(talk: Talk, source: str) -> str:
-    """Return the file as it was named, and absolute for programs."""
-    return str(Path(source).absolute()) if talk.json and source != "-" else source
-
-
-def _row(finding: Finding) -> dict[str, object]:
-    return {column: getattr(finding, column) for column in _COLUMNS}
+    return found.count(talk, rows)
 
 
 def _findings(

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cipsec._cli import exits, given
+from cipsec._cli import exits, found, given
 from cipsec._cli.options import CaDir
 from cipsec._cli.talk import Talk
 from cipsec.errors import CipsecError, LocalState, UsageError
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
     _Judge = Callable[[bytes], list[Finding]]
 
 _SUFFIXES = {".csr", ".req", ".p10"}  # in a folder; .pem and .der are mostly certificates
-_COLUMNS = ["check", "verdict", "detail", "hint"]
 
 Requests = Annotated[
     list[str], typer.Argument(metavar="FILE|-...", help="Requests, a folder of them, - for stdin.")
@@ -54,18 +52,10 @@ def verify(
     with ExitStack() as stack:
         judge = _by_ca(stack, talk, ca_dir, cert) if ca_dir or cert is not None else lint.request
         for source in sources:
-            found = _found(talk, source, judge, several=several)
-            rows += ({"file": _shown(talk, source), **asdict(one)} for one in found)
-    talk.table("findings", ["file"] * several + _COLUMNS, rows)
-    verdicts = [row["verdict"] for row in rows]
-    failed, warned = verdicts.count("fail"), verdicts.count("warn")
-    talk.say(f"cipsec: {len(rows)} findings: {failed} fail, {warned} warn")
-    return exits.NO if failed else None
-
-
-def _shown(talk: Talk, source: str) -> str:
-    """Return the file as it was named, and absolute for programs."""
-    return str(Path(source).absolute()) if talk.json and source != "-" else source
+            findings = _found(talk, source, judge, several=several)
+            rows += found.rows(talk, source, findings)
+    found.show(talk, rows, several=several)
+    return exits.NO if found.count(talk, rows) else None
 
 
 def _found(talk: Talk, source: str, judge: _Judge, *, several: bool) -> Iterator[Finding]:
@@ -79,10 +69,13 @@ def _found(talk: Talk, source: str, judge: _Judge, *, several: bool) -> Iterator
     except LocalState as error:
         if not several:
             raise
-        yield Finding("file", "fail", error.message, error.hint)
+        yield Finding("file", "fail", error.message, error.hint or _OTHER)
         return
     given.say_left(talk, held, REQUEST)
     yield from judge(der)
+
+
+_OTHER = "name the file that holds the request"
 
 
 def _by_ca(open_until: ExitStack, talk: Talk, ca_dir: Path | None, cert: str | None) -> _Judge:
@@ -99,14 +92,14 @@ def _by_ca(open_until: ExitStack, talk: Talk, ca_dir: Path | None, cert: str | N
     sources = folder.sources(open_until.enter_context(closing(folder.store())))
 
     def judge(der: bytes) -> list[Finding]:
-        found = lint.request(der)
+        alone = lint.request(der)
         try:
             request = csr.parse(der)
         except CipsecError:
-            return found  # which says why already
+            return alone  # which says why already
         seen = findings(request, chain, sources=sources, config=config, own_names=names, now=now())
         replaced = {finding.check for finding in seen}
-        return [*(one for one in found if one.check not in replaced), *seen]
+        return [*(one for one in alone if one.check not in replaced), *seen]
 
     return judge
 
@@ -116,5 +109,5 @@ def _chain(talk: Talk, cert: str) -> tuple[bytes, ...]:
 
     from cipsec.pki import load
 
-    found = load.certificates(*given.read(talk, cert))
-    return tuple(certificate.public_bytes(Encoding.DER) for certificate in found)
+    chain = load.certificates(*given.read(talk, cert))
+    return tuple(certificate.public_bytes(Encoding.DER) for certificate in chain)

@@ -5,12 +5,11 @@ from __future__ import annotations
 import typer
 
 from cipsec._cli import exits
+from cipsec._cli.found import COLUMNS, count
 from cipsec._cli.options import CaDir, IdentityDir, command, group
 from cipsec._cli.talk import Talk
 
 app: typer.Typer = group("doctor", "Look for what is wrong here, or soon will be.")
-
-_COLUMNS = ["check", "verdict", "detail", "hint"]
 
 
 @command(app, "doctor")
@@ -27,8 +26,5 @@ def doctor(talk: Talk, *, ca_dir: CaDir = None, identity: IdentityDir = None) ->
         {"check": f.check, "verdict": str(f.verdict), "detail": f.detail, "hint": f.hint}
         for f in found
     ]
-    talk.table("checks", _COLUMNS, rows)
-    verdicts = [row["verdict"] for row in rows]
-    failed, warned = verdicts.count("fail"), verdicts.count("warn")
-    talk.say(f"cipsec: {len(rows)} findings: {failed} fail, {warned} warn")
-    return exits.NO if failed else None
+    talk.table("checks", COLUMNS, rows)
+    return exits.NO if count(talk, rows) else None

@@ -56,6 +56,22 @@ def test_a_folder_stands_for_its_requests(cipsec: Cipsec, tmp_path: Path) -> Non
     assert "holds no file that ends in .csr, .p10, .req" in refused.err
 
 
+def test_one_finding_is_told_as_cert_verify_tells_it(cipsec: Cipsec, tmp_path: Path) -> None:
+    """In the same words and with something to do: the two were written apart."""
+    junk = tmp_path / "folder" / "x.csr"
+    junk.parent.mkdir()
+    junk.symlink_to(tmp_path / "x.crt")
+    (tmp_path / "x.crt").write_bytes(b"junk\0")
+    request, certificate = (
+        cipsec(noun, "verify", name, "--json")
+        for noun, name in (("csr", junk.parent), ("cert", tmp_path))
+    )
+    shown = ("cipsec: 1 finding: 1 fail, 0 warn\n",) * 2
+    assert (request.err, certificate.err.splitlines(keepends=True)[-1]) == shown
+    [row], [other] = request.json["findings"], certificate.json["findings"]
+    assert (row.keys(), row["file"], bool(row["hint"])) == (other.keys(), str(junk), True)
+
+
 def test_what_to_do_is_said(cipsec: Cipsec, tmp_path: Path) -> None:
     """Beside what fails."""
     (tmp_path / "x.csr").write_bytes(BAD)
