@@ -160,6 +160,15 @@ def is_host_name(text: str) -> bool:
     return len(text) <= 253 and _HOST.fullmatch(text) is not None
 
 
+def is_under_wildcard(host: str, pattern: str) -> bool:
+    """Tell whether `*` in the place of the whole first label makes them the same (RFC 9525 6.3).
+
+    What is below a top-level name, as in `*.local`, is under none: TLS programs refuse that.
+    """
+    first, _, rest = folded(host).removesuffix(".").partition(".")
+    return bool(first) and "." in rest and folded(pattern).removesuffix(".") == f"*.{rest}"
+
+
 def show_serial(serial: int) -> str:
     """Return a serial number in lower-case hex, an even number of digits, no colons.
 

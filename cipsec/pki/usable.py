@@ -16,7 +16,7 @@ from cipsec.pki.describe import extended_key_usage
 from cipsec.pki.extensions import value
 from cipsec.pki.faults import UNREADABLE, why
 from cipsec.pki.lint import Finding
-from cipsec.pki.names import folded, sans_of, show_name, show_san
+from cipsec.pki.names import folded, is_under_wildcard, sans_of, show_name, show_san
 
 _PURPOSES = {
     "client": ExtendedKeyUsageOID.CLIENT_AUTH,
@@ -54,7 +54,8 @@ def name(leaf: x509.Certificate, wanted: x509.GeneralName) -> Finding:
     if any(_same(wanted, san) for san in sans):
         return Finding("name", "ok", f"it is for {shown}")
     for san in sans:
-        if _is_under_wildcard(wanted, san):
+        both_dns = isinstance(wanted, x509.DNSName) and isinstance(san, x509.DNSName)
+        if both_dns and is_under_wildcard(wanted.value, san.value):
             detail = f"{shown} is matched by {show_san(san)}, which a device need not understand"
             return Finding("name", "warn", detail, f"have it issued for {shown} itself")
     present = ", ".join(map(show_san, sans)) or "no name"
@@ -68,14 +69,6 @@ def _same(wanted: x509.GeneralName, san: x509.GeneralName) -> bool:
 
 def _folded(san: x509.GeneralName) -> str:
     return folded(show_san(san)).removesuffix(".")
-
-
-def _is_under_wildcard(wanted: x509.GeneralName, san: x509.GeneralName) -> bool:
-    """Tell whether `*` in the place of the first whole label makes them the same (RFC 9525 6.3)."""
-    if not isinstance(wanted, x509.DNSName) or not isinstance(san, x509.DNSName):
-        return False
-    first, _, rest = folded(wanted.value).removesuffix(".").partition(".")
-    return bool(first and rest) and folded(san.value).removesuffix(".") == f"*.{rest}"
 
 
 def _elsewhere(leaf: x509.Certificate, wanted: x509.GeneralName) -> str:

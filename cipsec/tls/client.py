@@ -30,7 +30,7 @@ from cipsec.errors import (
 )
 from cipsec.pki import keys
 from cipsec.pki.faults import UNREADABLE, why
-from cipsec.pki.names import folded, sans_of, show_san
+from cipsec.pki.names import folded, is_under_wildcard, sans_of, show_san
 from cipsec.times import show_time
 
 if TYPE_CHECKING:
@@ -215,11 +215,8 @@ def is_named(certificate: x509.Certificate, host: str) -> bool:
 
 
 def _matches(pattern: str, host: str) -> bool:
-    pattern, host = folded(pattern).rstrip("."), folded(host).rstrip(".")
-    if not pattern.startswith("*."):
-        return pattern == host
-    first, dot, rest = host.partition(".")
-    return bool(first and dot) and rest == pattern[2:] and "." in rest
+    same = folded(pattern).rstrip(".") == folded(host).rstrip(".")
+    return same if not pattern.startswith("*.") else is_under_wildcard(host, pattern)
 
 
 def failure(where: str, error: ssl.SSLError, *, presented: bool) -> CipsecError:

@@ -48,14 +48,20 @@ def ip(text: str) -> x509.IPAddress:
     return x509.IPAddress(ipaddress.ip_address(text))
 
 
-PRESENT = (dns("Drive-7.plant.local"), dns("*.line4.local"), dns("192.0.2.9"), ip("192.0.2.7"))
+PRESENT = (
+    dns("Drive-7.plant.local"),
+    dns("*.line4.local"),
+    dns("*.local"),
+    dns("192.0.2.9"),
+    ip("192.0.2.7"),
+)
 NAMES = [
     ("drive-7.plant.local", "ok", "it is for dns:drive-7.plant.local"),
     ("DRIVE-7.PLANT.LOCAL.", "ok", "it is for"),
     ("192.0.2.7", "ok", "it is for ip:192.0.2.7"),
     ("a.line4.local", "warn", "is matched by dns:*.line4.local"),
     ("b.a.line4.local", "fail", "not for dns:b.a.line4.local, but for dns:Drive-7"),
-    ("line4.local", "fail", "not for"),
+    ("line4.local", "fail", "not for"),  # by *.local, which TLS programs refuse
     ("drive-7", "fail", "not for"),
     ("plant.local", "fail", "not for"),
     ("192.0.2.8", "fail", "not for ip:192.0.2.8"),
