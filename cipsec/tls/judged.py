@@ -112,7 +112,7 @@ def _usage(leaf: x509.Certificate) -> Finding:
     if isinstance(extended, x509.ExtendedKeyUsage) and not _SERVING & set(extended):
         return Finding("usage", "fail", "its extended key usage has no serverAuth", _ANEW)
     if unfit := usable.key_usage(leaf, "server"):
-        return replace(unfit, check="usage", hint=_ANEW)
+        return replace(unfit, check="usage")
     constraints = values.get(x509.BasicConstraints)
     if isinstance(constraints, x509.BasicConstraints) and constraints.ca:
         return Finding("usage", "warn", "it is a CA certificate, which a server should not use")
