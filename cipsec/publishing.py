@@ -20,6 +20,7 @@ from cipsec import files
 from cipsec.ca import crl
 from cipsec.ca_folder import CaFolder, CrlIssuer
 from cipsec.errors import LocalState, Locked
+from cipsec.pki import keys
 from cipsec.pki.faults import UNREADABLE
 from cipsec.store import crls
 from cipsec.store.crls import Published
@@ -209,9 +210,15 @@ def _number_in(file: Path, issuer: x509.Certificate) -> int:
 
 
 def issuer_id(certificate: x509.Certificate) -> str:
-    """Return under which name the record has the list of a CA's key: its key identifier in hex."""
-    identifier = certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier)
-    return identifier.value.digest.hex()
+    """Return under which name the record has the list of a CA's key: its key identifier in hex.
+
+    As its lists have it; a CA that was imported may have none in its certificate.
+    """
+    try:
+        found = certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
+    except x509.ExtensionNotFound:
+        found = x509.SubjectKeyIdentifier.from_public_key(keys.served(certificate.public_key()))
+    return found.digest.hex()
 
 
 def known(database: Database | ReadOnly, certificate: x509.Certificate) -> Published | None:

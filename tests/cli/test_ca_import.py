@@ -176,6 +176,12 @@ def test_without_a_subject_key_identifier(cipsec: Cipsec, tmp_path: Path) -> Non
     issued = usable(tmp_path / "ca", tmp_path)
     found = issued.extensions.get_extension_for_class(x509.AuthorityKeyIdentifier).value
     assert found == x509.AuthorityKeyIdentifier.from_issuer_public_key(made.key.public_key())
+    signed = cipsec("ca", "crl", "--ca-dir", tmp_path / "ca", "-o", tmp_path / "ca.crl")
+    assert signed.code == 0
+    listed = x509.load_der_x509_crl((tmp_path / "ca.crl").read_bytes())
+    pointed = listed.extensions.get_extension_for_class(x509.AuthorityKeyIdentifier).value
+    assert pointed == found
+    assert cipsec("ca", "show", "--ca-dir", tmp_path / "ca").code == 0
 
 
 def test_a_subject_in_old_encodings(cipsec: Cipsec, tmp_path: Path) -> None:
