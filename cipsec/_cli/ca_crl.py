@@ -134,8 +134,9 @@ def _pem(der: bytes) -> bytes:
 
 def _record(folder: CaFolder, made: Made, file: Path | None, *, signed: bool) -> dict[str, object]:
     from cipsec._cli import ca_shown
+    from cipsec.ca.crl import place
 
-    published = made.published
+    published, url = made.published, folder.configuration().crl.url
     return {
         "number": published.number,
         "entries": published.entries,
@@ -143,7 +144,7 @@ def _record(folder: CaFolder, made: Made, file: Path | None, *, signed: bool) ->
         "next_update": ca_shown.moment(published.next_update),
         "sha256": published.sha256,
         "signed": signed,
-        "url": folder.configuration().crl.url,
+        "url": place(url, folder.crl_mark()) if url else None,
         "published": str(folder.crl_file),
         "file": str(file) if file else None,
     }

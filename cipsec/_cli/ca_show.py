@@ -196,6 +196,7 @@ def _list(folder: CaFolder, database: Database) -> dict[str, object] | None:
     """Return what is on record of the revocation list, and why another is due, if one is."""
     from cipsec import publishing
     from cipsec._cli import ca_shown
+    from cipsec.ca.crl import place
     from cipsec.ra.publication import CrlConfig
 
     found = publishing.known(database, folder.certificate())
@@ -212,7 +213,7 @@ def _list(folder: CaFolder, database: Database) -> dict[str, object] | None:
         "next_update": ca_shown.moment(found.next_update),
         "due": publishing.why_due(folder, database, now=times.now(), validity=config.validity),
         "file": str(folder.crl_file),
-        "url": config.url,
+        "url": place(config.url, folder.crl_mark()) if config.url else None,
     }
 
 

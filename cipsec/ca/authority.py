@@ -41,7 +41,8 @@ class Issued:
 class Authority:
     """A CA certificate and its key; `above` are the CAs above it, the root last, none for a root.
 
-    `ends` is when the first of them ends: what is issued is good for nothing after that.
+    `ends` is when the first of them ends: what is issued is good for nothing after that. `mark` is
+    what `crl.place` tells its list from those of older roots by.
     """
 
     def __init__(
@@ -49,11 +50,14 @@ class Authority:
         certificate: x509.Certificate,
         key: keys.PrivateKey,
         above: Sequence[x509.Certificate] = (),
+        *,
+        mark: str = "",
     ) -> None:
         if keys.spki(certificate.public_key()) != keys.spki(key.public_key()):
             raise Malformed("the CA's key and certificate do not belong together")
         self.certificate = certificate
         self._encoder = Encoder(certificate.subject, key)
+        self._mark = mark
         self._fixed = (_constraints(), _key_identifier(certificate))
         self._begins = max(one.not_valid_before_utc for one in (certificate, *above))
         self.ends = min(one.not_valid_after_utc for one in (certificate, *above))
@@ -128,7 +132,7 @@ class Authority:
             extensions.append(_encode(value, critical=not list(request.subject)))
         extensions += [_subject_identifier(request.spki), authority]
         if profile.crl_url:
-            extensions.append(_distribution_point(profile.crl_url))
+            extensions.append(_distribution_point(crl.place(profile.crl_url, self._mark)))
         if mac and request.extension(SUBJECT_DIRECTORY_ATTRIBUTES):
             oid = SUBJECT_DIRECTORY_ATTRIBUTES
             extensions.append(Extension(oid=oid, critical=False, value=mac_attributes(mac)))

@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from urllib.parse import urlsplit
 
 from cryptography import x509
 from cryptography.hazmat import asn1
@@ -70,6 +71,22 @@ class _Piece:
 class _Extensions:
     key_identifier: Extension
     number: Extension
+
+
+def place(url: str, mark: str) -> str:
+    """Return where the list of one root is, of those that `url` stands for.
+
+    A list that another key signed is taken by few (RFC 5280 section 6.3.3 (f)), and what was issued
+    before a roll-over names the URL of then. So what a root issues beside an older one that is kept
+    names a URL of its own, with `mark` in the last part of its path; without a mark it is `url`.
+    """
+    if not mark:
+        return url
+    parts = urlsplit(url)
+    folder, _, name = parts.path.rpartition("/")
+    stem, dot, form = (name or "ca.crl").rpartition(".")
+    marked = f"{stem}-{mark}.{form}" if dot else f"{form}-{mark}"
+    return parts._replace(path=f"{folder}/{marked}").geturl()
 
 
 def encoded(entries: Iterable[Entry]) -> bytes:

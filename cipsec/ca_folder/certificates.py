@@ -34,15 +34,22 @@ class Certificates(Paths):
 
     def previous(self) -> list[Generation]:
         """Return the roots before the one that issues, the latest first; raise LocalState."""
-        where, own = self.predecessors_folder, self.certificate()
+        own = self.certificate()
+        others = ((one.certificate().not_valid_after_utc, one) for one in self._kept())
+        ordered = sorted(others, key=lambda pair: pair[0], reverse=True)
+        return [one for _, one in ordered if one.certificate() != own]
+
+    def _kept(self) -> list[Generation]:
+        """Return the roots that are kept, that which issues too where a roll-over has just begun.
+
+        No certificate is read: the CA issues without one that is damaged.
+        """
+        where = self.predecessors_folder
         try:
             found = [Generation(path) for path in where.iterdir()] if files.exists(where) else []
         except OSError as error:
             raise LocalState(f"{where} cannot be read: {files.reason(error)}") from None
-        whole = [one for one in found if not one.path.name.startswith(".") and one.exists()]
-        others = ((one.certificate().not_valid_after_utc, one) for one in whole)
-        ordered = sorted(others, key=lambda pair: pair[0], reverse=True)
-        return [one for _, one in ordered if one.certificate() != own]
+        return [one for one in found if not one.path.name.startswith(".") and one.exists()]
 
     def roots(self) -> tuple[x509.Certificate, ...]:
         """Return every root of this CA, the one that issues first; raise LocalState.
@@ -98,6 +105,25 @@ class Certificates(Paths):
     def crl_files(self) -> tuple[Path, ...]:
         """Return where the lists of `crl_issuers` lie; raise LocalState."""
         return (self.crl_file, *(one.crl_file for one in self.previous()))
+
+    def crl_mark(self) -> str:
+        """Return what stands in the URL of the list of the root that issues (`ca.crl.place`).
+
+        Empty where no root before it is kept. Raises LocalState.
+        """
+        own = self.predecessor(self.certificate()).path
+        return own.name if any(one.path != own for one in self._kept()) else ""
+
+    def crl_marks(self) -> dict[str, Path]:
+        """Return where each root's list lies, by what stands in its URL; raise LocalState.
+
+        The eldest's is in the plain URL too: it issued before there was another.
+        """
+        own, before = self.certificate(), self.previous()
+        roots = [(own, self.crl_file), *((one.certificate(), one.crl_file) for one in before)]
+        eldest = min(roots, key=lambda root: root[0].not_valid_before_utc)
+        marks = {self.predecessor(root).path.name: file for root, file in roots}
+        return {"": eldest[1]} | marks
 
     def provisioning_certificate(self) -> x509.Certificate | None:
         """Return the issuer of provisioning certificates, None before the first; raise Malformed.

@@ -69,7 +69,8 @@ class Keyed(Certificates):
     def authority(self, passphrase: str | None) -> Authority:
         """Return the CA with its key; raise Locked when the passphrase does not open it."""
         own, key = self.pair(passphrase)
-        return Authority(own, key, issuers.above(own, certificates_in(self.chain_file)))
+        above = issuers.above(own, certificates_in(self.chain_file))
+        return Authority(own, key, above, mark=self.crl_mark())
 
     def pair(self, passphrase: str | None) -> tuple[x509.Certificate, keys.PrivateKey]:
         """Return certificate and key of the root that issues; raise Locked, Malformed."""

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from cryptography import x509
 
 from cipsec import publishing
+from cipsec.ca.crl import place
 from cipsec.doctor.finding import Remark, fail, many, ok, warn
 from cipsec.doctor.subject import Ca
 from cipsec.files import reason
@@ -69,7 +70,8 @@ def point(ca: Ca) -> Iterator[Remark]:
     if config.url is None:
         yield _without_url(config)
     elif ca.record is not None:
-        yield _fetched(config.url, publishing.known(ca.record, ca.folder.certificate()))
+        url = place(config.url, ca.folder.crl_mark())
+        yield _fetched(url, publishing.known(ca.record, ca.folder.certificate()))
 
 
 def _without_url(config: CrlConfig) -> Remark:

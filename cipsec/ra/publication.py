@@ -14,14 +14,14 @@ from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
 from cipsec import times
+from cipsec.ca import crl
 from cipsec.errors import CipsecError, Malformed
 from cipsec.pki import names
 from cipsec.ra import tables
 
-DEFAULT_PATH = "/ca.crl"
-
 _SHORTEST, _LONGEST = timedelta(minutes=10), timedelta(days=3650)
 _LONGEST_URL = 200  # it stands in every certificate
+_DEFAULT_URL = "http://localhost/ca.crl"  # of which only the path is looked at
 _ADDRESS = re.compile(r"(?:(?P<host>[0-9.]+|\[[0-9A-Fa-f:.]+\]|all|\*)?:)?(?P<port>[0-9]{1,5})")
 _HIGHEST_PORT = 0xFFFF
 
@@ -38,10 +38,10 @@ class CrlConfig:
     url: str | None = None
     listen: str | None = None
 
-    @property
-    def path(self) -> str:
-        """The path of the list in `url`, or the default."""
-        return (urlsplit(self.url).path if self.url else "") or DEFAULT_PATH
+    def paths(self, mark: str) -> set[str]:
+        """Return the paths under which the list of one root is handed out (`ca.crl.place`)."""
+        urls = [_DEFAULT_URL, *([self.url] if self.url else [])]
+        return {urlsplit(crl.place(url, mark)).path or "/" for url in urls}
 
 
 def parse_crl(table: Mapping[str, Any]) -> CrlConfig:

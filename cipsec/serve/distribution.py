@@ -18,7 +18,7 @@ from cipsec.front import http
 from cipsec.front.limits import Limits
 from cipsec.front.server import FrontServer
 from cipsec.ra.config import ConfigFile
-from cipsec.ra.publication import DEFAULT_PATH, CrlConfig
+from cipsec.ra.publication import CrlConfig
 from cipsec.serve.ending import beside
 from cipsec.serve.listen import Listen, bind
 from cipsec.serve.lists import Handed, List
@@ -44,16 +44,17 @@ class Point:
 
     async def handle(self, request: Request) -> Response:
         """Answer one request; what goes wrong with it is an answer too."""
-        if request.path not in {DEFAULT_PATH, self._config().path}:
+        config = self._config()
+        here = [one for mark, one in self._handed.marked() if request.path in config.paths(mark)]
+        if not here:
             return http.plain(404, "the revocation list is not here")
         if request.method not in {"GET", "HEAD"}:
             refusal = http.plain(405, "the revocation list is read with GET or HEAD")
             return Response(405, refusal.body, (*refusal.headers, ("Allow", "GET, HEAD")))
-        found = self._handed.first()
-        if found is None:
+        if here[0] is None:
             refusal = http.plain(503, "there is no revocation list yet; ask again")
             return Response(503, refusal.body, (*refusal.headers, ("Retry-After", "10")))
-        return _answer(found, request)
+        return _answer(here[0], request)
 
 
 def _answer(found: List, request: Request) -> Response:

@@ -9,6 +9,7 @@ import asyncio
 import hashlib
 import logging
 import time
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -133,15 +134,16 @@ class Handed:
         self._folder = folder
         self._seen: dict[Path, Stamp] = {}
         self._lists: dict[Path, List] = {}
+        self._marks = {"": folder.crl_file}
         self._bodies: Bodies | None = None
 
     def bodies(self) -> Bodies | None:
         """Return what /crls answers with; None while there is no list."""
         return self._bodies
 
-    def first(self) -> List | None:
-        """Return the list of the CA's present key; None while there is none."""
-        return self._lists.get(self._folder.crl_file)
+    def marked(self) -> Iterator[tuple[str, List | None]]:
+        """Yield the list of each root, None while there is none, behind what its URL has of it."""
+        return ((mark, self._lists.get(file)) for mark, file in self._marks.items())
 
     def has_changed(self) -> bool:
         """Tell whether something else lies in the folder than was read last."""
@@ -150,12 +152,14 @@ class Handed:
     def load(self) -> None:
         """Read the lists; raise LocalState, and those of before remain.
 
-        One that is gone is handed out as before: it will be signed anew, and is no secret.
+        One that is gone is handed out as before, unless its root is gone with it: it will be signed
+        anew, and is no secret.
         """
-        seen = self._stamps()
-        lists = self._lists | {path: _read(path, one) for path, one in seen.items()}
+        seen, marks = self._stamps(), self._folder.crl_marks()
+        before = {path: one for path, one in self._lists.items() if path in marks.values()}
+        lists = before | {path: _read(path, one) for path, one in seen.items()}
         self._bodies = bodies.bodies([one.der for one in lists.values()]) if lists else None
-        self._lists, self._seen = lists, seen
+        self._lists, self._seen, self._marks = lists, seen, marks
 
     def _stamps(self) -> dict[Path, Stamp]:
         stamps = {path: stamp(str(path)) for path in self._folder.crl_files()}

@@ -34,6 +34,23 @@ _FLAGS = {
 }
 
 
+@pytest.mark.parametrize(
+    ("url", "other"),
+    [
+        ("http://crl.example/ca.crl", "http://crl.example/ca-0a1b.crl"),
+        ("http://crl.example:8080/a.b/c.d.crl", "http://crl.example:8080/a.b/c.d-0a1b.crl"),
+        ("http://[fd00::5]:8080/list", "http://[fd00::5]:8080/list-0a1b"),
+        ("http://crl.example", "http://crl.example/ca-0a1b.crl"),
+        ("http://crl.example/x/", "http://crl.example/x/ca-0a1b.crl"),
+        ("http://crl.example//ca.crl", "http://crl.example//ca-0a1b.crl"),
+    ],
+)
+def test_place(url: str, other: str) -> None:
+    """The list of a root after a roll-over has a URL beside the plain one, on the same host."""
+    assert crl.place(url, "") == url
+    assert crl.place(url, "0a1b") == other
+
+
 def by_builder(
     ca: Authority, entries: Sequence[Entry], terms: crl.Terms
 ) -> x509.CertificateRevocationList:

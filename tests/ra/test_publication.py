@@ -22,7 +22,7 @@ def test_default() -> None:
     """Without the table, and with an empty one: a week, published nowhere."""
     assert config.parse(_REST.encode()).crl == parse("") == CrlConfig()
     assert CrlConfig() == CrlConfig(timedelta(days=7), None, None)
-    assert CrlConfig().path == "/ca.crl"
+    assert CrlConfig().paths("") == {"/ca.crl"}
 
 
 @pytest.mark.parametrize(
@@ -30,14 +30,14 @@ def test_default() -> None:
     [
         ("http://crl.plant.example/ca.crl", "/ca.crl"),
         ("http://crl.plant.example:8080/a/b.crl", "/a/b.crl"),
-        ("http://192.168.1.5:8080", "/ca.crl"),
+        ("http://192.168.1.5:8080", "/"),  # what whoever follows it asks for
         ("http://[fd00::5]:8080/x", "/x"),
     ],
 )
 def test_urls(url: str, path: str) -> None:
     """Of plain HTTP, with name or address."""
     found = parse(f'url = "{url}"')
-    assert (found.url, found.path) == (url, path)
+    assert (found.url, found.paths("")) == (url, {path, "/ca.crl"})
 
 
 @pytest.mark.parametrize("listen", ["192.168.1.5:8080", "[fd00::5]:80", ":8080", "8080", "all:80"])

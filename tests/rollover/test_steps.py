@@ -128,6 +128,24 @@ def test_twice(step: Step) -> None:
     assert done.returncode == 0, done.stderr
 
 
+def test_each_root_has_a_place_for_its_list(step: Step) -> None:
+    """What a root issues names its own; the plain one stays the eldest's."""
+    folder = step.folder
+    assert (folder.crl_mark(), folder.crl_marks()[""]) == ("", folder.crl_file)
+    first = folder.certificate()
+    for days in (9000, 10000):
+        kind = keys.KeyType("ec-p256")
+        rollover.prepare(step, None, key_type=kind, validity=timedelta(days=days))
+        rollover.activate(step, None)
+    marks = folder.crl_marks()
+    assert marks[""] == folder.predecessor(first).crl_file
+    assert marks[folder.crl_mark()] == folder.crl_file
+    assert len(set(marks.values())) == 3
+    folder.predecessor(first).certificate_file.write_text("damaged")
+    assert folder.crl_mark() in marks  # and the CA issues on
+    folder.authority(None)
+
+
 def test_the_old_keys_certificates_renew(step: Step) -> None:
     """A device with a certificate of before the roll-over is still this CA's own."""
     folder, key = step.folder, keys.generate(keys.KeyType.EC_P256)

@@ -15,7 +15,7 @@ from typing import TypeVar
 import pytest
 from cryptography import x509
 
-from cipsec.ca_folder import CaFolder
+from cipsec.ca_folder import CaFolder, fingerprint
 from tests.support import ca, listed, programs, serving
 from tests.support.listed import NOW, WEEK
 from tests.support.serving import Serving
@@ -209,21 +209,45 @@ def test_distribution_point(point: str, folder: CaFolder) -> None:
     assert re.search(rf"distribution point\s+ok\s+{point} hands out list \d+", found), found
 
 
+def verified(folder: CaFolder, serial: str, anchor: Path) -> subprocess.CompletedProcess[bytes]:
+    """Let openssl verify a certificate, with the list that it fetches where that says."""
+    pem = serving.result("ca", "show", serial, "--ca-dir", folder.path)["certificate"]["pem"]
+    return programs.run("openssl", "verify", "-crl_check", "-crl_download", "-CAfile", anchor,
+                        stdin=pem.encode())  # fmt: skip
+
+
 def test_openssl_fetches_it_itself(point: str, folder: CaFolder) -> None:
     """`openssl verify -crl_download` follows the extension to the distribution point."""
     serial, other = issue(folder, 1), issue(folder, 2)
     revoke(folder, serial)
     until(lambda: serials(curl(point)[2], "crl", "-noout", "-text") == {serial})
-
-    def verify(one: str) -> subprocess.CompletedProcess[bytes]:
-        shown = serving.result("ca", "show", one, "--ca-dir", folder.path)["certificate"]
-        return programs.run("openssl", "verify", "-crl_check", "-crl_download", "-CAfile",
-                            folder.certificate_file, stdin=shown["pem"].encode())  # fmt: skip
-
-    assert verify(other).returncode == 0
-    refused = verify(serial)
+    assert verified(folder, other, folder.certificate_file).returncode == 0
+    refused = verified(folder, serial, folder.certificate_file)
     assert refused.returncode != 0
     assert b"certificate revoked" in refused.stderr
+
+
+def test_after_a_roll_over(point: str, folder: CaFolder) -> None:
+    """What each root issued names the list that its own key signs; openssl follows both."""
+    old = issue(folder, 1), issue(folder, 2)
+    for step in (("--days", "9000"), ("--activate", "-y")):
+        serving.result("ca", "rollover", *step, "--ca-dir", folder.path)
+    new = issue(folder, 3), issue(folder, 4)
+    [former] = folder.previous()
+    own = f"{point.removesuffix('.crl')}-{fingerprint(folder.certificate())[:16]}.crl"
+    until(lambda: curl(own)[0] == 200)
+    revoke(folder, old[0], new[0])
+    for url in (point, own):
+        until(lambda url=url: serials(curl(url)[2], "crl", "-noout", "-text") == {old[0], new[0]})  # type: ignore[misc]  # bound now
+    for revoked, other, anchor in (
+        (*old, former.certificate_file),
+        (*new, folder.certificate_file),
+    ):
+        assert b"certificate revoked" in verified(folder, revoked, anchor).stderr
+        assert verified(folder, other, anchor).returncode == 0
+    found = serving.cipsec("doctor", "--ca-dir", folder.path).stdout.decode()
+    assert re.search(rf"distribution point\s+ok\s+{own} hands out list \d+", found), found
+    assert serving.result("ca", "crl", "--ca-dir", folder.path)["crl"]["url"] == own
 
 
 @pytest.mark.parametrize(
