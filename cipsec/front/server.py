@@ -27,6 +27,7 @@ _BACKLOG = 4096  # what the kernel keeps while the loop is busy; a plant powers 
 _ACCEPTS_A_TURN = 256  # workers on one socket share a rush; one alone still takes all of it
 _CANCEL_SECONDS = 1.0
 _RESERVED_FILES = 128  # for the store, the listeners, and whatever else is open in the process
+_BESIDE = 8  # one file in so many is for who asks without TLS: he does not keep devices out
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +64,7 @@ class FrontServer:
         *,
         limits: Limits = Limits(),  # noqa: B008  # frozen
     ) -> None:
-        most = min(limits.connections, _open_files() - _RESERVED_FILES)
+        most = min(limits.connections, _files(beside=context is None))
         self._service = Service(context, handle, limits, Admission(limits), max(most, 1))
         self._listeners: list[asyncio.Server] = []
         self._sweeper: asyncio.Task[None] | None = None
@@ -133,6 +134,13 @@ class FrontServer:
             now = time.monotonic()
             for connection in [c for c in self._service.connections if c.deadline < now]:
                 connection.expire()
+
+
+def _files(*, beside: bool) -> int:
+    """Return how many connections may be open, of a server with TLS or of one beside it."""
+    every = _open_files()
+    share = every // _BESIDE
+    return share if beside else every - share - _RESERVED_FILES
 
 
 def _open_files() -> int:

@@ -64,8 +64,9 @@ def _answer(found: List, request: Request) -> Response:
         ("ETag", found.tag),
         ("Cache-Control", f"max-age={_MAX_AGE_SECONDS}"),
     )
-    known = [tag.strip() for tag in request.headers.get("if-none-match", "").split(",")]
-    return Response(304 if found.tag in known else 200, found.der, headers)
+    tags = request.headers.get("if-none-match", "").split(",")
+    known = {tag.strip().removeprefix("W/") for tag in tags}  # RFC 9110 section 13.1.2
+    return Response(304 if known & {found.tag, "*"} else 200, found.der, headers)
 
 
 @contextlib.asynccontextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import http.client
 import resource
+import select
 import socket
 import ssl
 import threading
@@ -126,6 +127,22 @@ def test_without_tls(plain: _Plain) -> None:
         assert connection.getresponse().read() == BODY
     assert connection.sock.recv(1) == b""
     connection.close()
+
+
+def test_its_clients_leave_files_for_who_enrolls() -> None:
+    """Of 240 files that the process may have open, a crowd without TLS gets thirty."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (240, hard))
+    try:
+        running = _Plain(Limits())
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    with ExitStack() as stack:
+        stack.callback(running.close)
+        crowd = [stack.enter_context(connect(running.port)) for _ in range(50)]
+        refused = [one for one in crowd[30:] if select.select([one], [], [], PATIENCE)[0]]
+        assert len(refused) == 20
+        assert select.select(crowd[:30], [], [], 0)[0] == []
 
 
 @pytest.mark.parametrize("sent", [b"", b"G", b"GET / HTTP/1.1\r\nHost: x\r\n"])

@@ -200,8 +200,9 @@ def test_distribution_point(point: str, folder: CaFolder) -> None:
     assert headers["Content-Type"] == "application/pkix-crl"
     assert re.fullmatch(r"max-age=\d+", headers["Cache-Control"])
     assert headers["Last-Modified"].endswith(" GMT")
-    same = curl("-H", f"If-None-Match: {headers['ETag']}", point)
-    assert (same[0], same[2]) == (304, b"")
+    for tags in (headers["ETag"], f'"x", W/{headers["ETag"]}', "*"):  # a cache may weaken it
+        same = curl("-H", f"If-None-Match: {tags}", point)
+        assert (same[0], same[2]) == (304, b"")
     assert curl("-H", 'If-None-Match: "another"', point)[0] == 200
     head = curl("-I", point)
     assert (head[0], head[1]["Content-Length"], head[2]) == (200, str(len(body)), b"")
