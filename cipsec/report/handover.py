@@ -21,6 +21,13 @@ from cipsec.times import show_duration, show_time
 
 MOST = 1_000  # of each list; what is counted is complete
 _NOTABLE = frozenset({Code.APPROVED, Code.AGREED, Code.REJECTED, Code.REVOKED, Code.REPLACEMENT})
+# The CA itself became another: not to be lost among a thousand approvals.
+_CHANGES = frozenset(
+    {
+        *(Code.CA_CERTIFICATE, Code.CA_PASSPHRASE, Code.RESTORED, Code.CA_RETIRED),
+        *(Code.ROLLOVER_PREPARED, Code.ROLLOVER_ACTIVATED, Code.ROLLOVER_CANCELLED),
+    }
+)
 _TROUBLES = frozenset({Code.POLICY_ERROR, Code.CREDENTIAL_LOCKED})
 
 
@@ -38,7 +45,8 @@ class Trouble:
 class Handover:
     """What happened since `since`, and how things stand at `now`; times of events since 1970.
 
-    `counts` are of all events since, `granted` of certificates by who or what granted them.
+    `counts` are of all events since, `granted` of certificates by who or what granted them;
+    `changes` are events of the CA itself: another root, another passphrase, restored.
     """
 
     name: str
@@ -48,6 +56,7 @@ class Handover:
     ahead: timedelta
     counts: Counter[str]
     granted: Counter[str]
+    changes: tuple[Recorded, ...]
     notable: tuple[Recorded, ...]
     troubles: tuple[Trouble, ...]
     waiting: tuple[Waiting, ...]
@@ -73,6 +82,7 @@ def handover(
         ahead=ahead,
         counts=happened.counts,
         granted=happened.granted,
+        changes=tuple(happened.changes),
         notable=tuple(happened.notable),
         troubles=tuple(happened.troubles.values()),
         waiting=tuple(requests.waiting(db, limit=MOST)),
@@ -91,6 +101,7 @@ class _Happened:
         self._db = db
         self.counts: Counter[str] = Counter()
         self.granted: Counter[str] = Counter()
+        self.changes: list[Recorded] = []
         self.notable: list[Recorded] = []
         self.troubles: dict[tuple[str, str], Trouble] = {}
 
@@ -103,6 +114,9 @@ class _Happened:
         elif event.event in _NOTABLE:
             self.notable.append(one)
             del self.notable[:-MOST]
+        elif event.event in _CHANGES:
+            self.changes.append(one)
+            del self.changes[:-MOST]
         elif event.event in _TROUBLES:
             self._trouble(event)
 
@@ -132,6 +146,7 @@ def document(told: Handover) -> dict[str, object]:
         "ca": {"name": told.name, "sha256": told.sha256},
         "counts": dict(told.counts),
         "granted": [{"by": by, "count": count} for by, count in told.granted.most_common()],
+        "changes": [events.shown_recorded(one) for one in told.changes],
         "events": [events.shown_recorded(one) for one in told.notable],
         "waiting": [_waiting(row, told.now) for row in told.waiting],
         "waiting_count": told.waiting_count,

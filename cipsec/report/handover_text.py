@@ -14,7 +14,7 @@ from cipsec.times import show_duration, show_time
 
 WIDTH = 80
 _SHORT_ID, _SHORT_SERIAL = 12, 16  # digits, as `ca pending` and `ca list` show them
-_WAITING, _DONE, _GRANTED, _BROKEN, _ENDING = 8, 14, 5, 8, 6  # lines of each part
+_WAITING, _CHANGED, _DONE, _GRANTED, _BROKEN, _ENDING = 8, 4, 14, 5, 8, 6  # lines of each part
 _DAY = timedelta(days=1)
 # In the order in which they are counted in the first line of what was done.
 _COUNTED = (
@@ -72,7 +72,7 @@ def _done(told: Handover) -> Iterator[str]:
         yield fit(f"  granted {count} by {_short(by)}", WIDTH)
     if (more := len(told.granted) - _GRANTED) > 0:
         yield f"  and others by {more} more"
-    for one in told.notable[-_DONE:]:
+    for one in (*told.changes[-_CHANGED:], *told.notable[-_DONE:]):
         yield fit(_event(one, told), WIDTH)
     yield from _more(len(told.notable) - _DONE, f"cipsec ca log --since {show_time(told.since)}")
 
@@ -176,7 +176,3 @@ def _many(count: int, what: str) -> str:
 
 def _time(moment: datetime) -> str:
     return show_time(moment)[:16].replace("T", " ")
-
-
-def _length(duration: timedelta) -> str:
-    return show_duration(duration)

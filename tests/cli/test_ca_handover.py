@@ -14,7 +14,8 @@ from tests.support import ca
 from .conftest import Cipsec
 
 _KEYS = [
-    *("made_at", "since", "ca", "counts", "granted", "events", "waiting", "waiting_count"),
+    *("made_at", "since", "ca", "counts", "granted", "changes", "events"),
+    *("waiting", "waiting_count"),
     *("troubles", "policy_error", "channels", "expiring_within", "expiring", "chain_head"),
 ]
 

@@ -122,6 +122,17 @@ def test_a_shift(ca_folder: CaFolder, database: Database) -> None:
     assert approved.endswith("approved  CN=Drive 7 by anna: cabinet 7")
 
 
+def test_another_root_is_told(ca_folder: CaFolder, database: Database) -> None:
+    """Whatever else was done since: who comes next compares another fingerprint."""
+    root = Event(AT - 90, Code.ROLLOVER_ACTIVATED, "anna", subject="CN=Line 4", reason="it issues")
+    happen(database, root, *(Event(AT, Code.APPROVED, "carl") for _ in range(1100)))
+    [line] = [line for line in page(ca_folder, database) if "rollover-activated" in line]
+    assert line.endswith("rollover-activated CN=Line 4 by anna: it issues")
+    changes = document(told(ca_folder, database))["changes"]
+    assert isinstance(changes, list)
+    assert [one["event"] for one in changes] == ["rollover-activated"]
+
+
 def test_json(ca_folder: CaFolder, database: Database) -> None:
     """All that the page says, and more of it."""
     plant.fill(ca_folder)
