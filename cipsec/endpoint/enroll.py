@@ -16,7 +16,7 @@ from cipsec.endpoint.folder import Draft, Folder, Identity
 from cipsec.endpoint.hook import settle
 from cipsec.endpoint.obtain import Patience, obtain
 from cipsec.endpoint.server import Server
-from cipsec.endpoint.state import Kind, State
+from cipsec.endpoint.state import CardNeeded, Kind, State
 from cipsec.endpoint.taking import Taking
 from cipsec.endpoint.trust import Person, Trust
 from cipsec.errors import AlreadyExists, LocalState, NotFound
@@ -114,9 +114,11 @@ def plan(folder: Folder, wish: Wish, *, force: bool, person: Person) -> Plan:
 
     Raises as `enroll` does, but for what comes of the request itself.
     """
-    known = _known_trust(folder, force=force)
     resumed = _resumable(folder, wish, force=force)
     state = resumed.state if resumed else None
+    # Whoever asked in spite of an identity in force has said -f; going on drops nothing.
+    asked = state is not None and (state.pending or folder.held() is not None)
+    known = _known_trust(folder, force=force or asked)
     _require_card(folder, wish, state)
     if wish.card:
         wish.card.look(state)
@@ -220,9 +222,15 @@ def _resume(folder: Folder, planned: Plan) -> Draft | None:
         server=planned.server,
         user=planned.user,
         credential=planned.credential,
-        card=planned.card.needed() if planned.card else None,
+        card=planned.card.needed() if planned.card else _still_needed(planned),
     )
     return folder.note(planned.resumed, state, planned.anchors)
+
+
+def _still_needed(planned: Plan) -> CardNeeded | None:
+    """Return the card that another request would need, where a certificate is to be tried first."""
+    given = planned.credential or planned.user
+    return planned.resumed.state.card if planned.resumed and not given else None
 
 
 def _begin(folder: Folder, planned: Plan, wish: Wish) -> Draft:

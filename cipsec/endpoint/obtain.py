@@ -91,7 +91,8 @@ def obtain(
         failure = why_not(folder, draft, issued, taking, person)
         if failure is None:
             break
-        if fresh or not isinstance(failure, CredentialsRefused | Rejected):
+        cannot_ask = draft.state.card is not None and card is None
+        if fresh or cannot_ask or not isinstance(failure, CredentialsRefused | Rejected):
             _note(folder, failure)
             raise failure
         issued = None

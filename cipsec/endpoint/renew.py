@@ -108,10 +108,12 @@ def waiting(folder: Folder) -> tuple[Identity, Draft | None]:
     identity = require(folder)
     draft = folder.draft()
     if draft and draft.state.kind is Kind.ENROLL:
-        if draft.state.pending:
+        if draft.state.pending or folder.held():
             raise AlreadyExists(
-                f"a request for a new identity waits at {draft.state.server}",
-                hint="go on with it: cipsec enroll",
+                f"a request for a new identity waits at {draft.state.server}"
+                if folder.held() is None
+                else f"a new identity of {draft.state.server} waits to be tried",
+                hint=f"go on with it: {draft.state.again(folder.path)}",
             )
         return identity, None
     return identity, draft

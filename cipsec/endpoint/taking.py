@@ -7,7 +7,7 @@ whether it asked for the certificate, TLS does not tell.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from cipsec import times
 from cipsec.endpoint.folder import Draft, Folder, Identity, Issued
@@ -59,7 +59,7 @@ def why_not(
             why = error
         else:
             return None
-    return _told(why, old)
+    return _told(why, old, replace(draft.state, card=None).again(folder.path))
 
 
 def _in_force(folder: Folder) -> Identity | None:
@@ -79,11 +79,12 @@ def _try(folder: Folder, draft: Draft, issued: Issued) -> None:
         session.cacerts()
 
 
-def _told(why: CipsecError, old: Identity) -> CipsecError:
+def _told(why: CipsecError, old: Identity, again: str) -> CipsecError:
+    """Return the failure for people; `again` tries the certificate, and needs no card for that."""
     end = show_time(old.issued.certificate.not_valid_after_utc)
     kind = next(kind for kind in _FAILURES if isinstance(why, kind))
     return kind(
         f"the new certificate was tried and does not serve: {why.message};"
         f" the old one stays in use, until {end}",
-        hint="`cipsec renew` tries it again; with --no-try it is taken into use as it is",
+        hint=f"`{again}` tries it again; with --no-try it is taken into use as it is",
     )

@@ -21,6 +21,7 @@ from cipsec.card.pins import DEFAULT_MANAGEMENT_KEY, Pin
 from cipsec.card.piv import Piv
 from cipsec.card.slots import AUTHENTICATION, Slot
 from cipsec.endpoint.card import Card
+from cipsec.endpoint.enroll import Wish
 from cipsec.endpoint.folder import Folder
 from cipsec.endpoint.obtain import Patience
 from cipsec.endpoint.server import Server
@@ -43,7 +44,7 @@ from cipsec.pki.fingerprint import sha256
 from cipsec.pki.keys import KeyType
 from tests.endpoint.acting import WAIT, Recorder, again, assert_matches, get, wish
 from tests.support import provisioned
-from tests.support.canned import EstServer, Plant, named, text
+from tests.support.canned import EstServer, Plant, Reply, Seen, named, text
 from tests.support.pivcard import PIN, PivCard
 from tests.support.provisioned import certificate_on, of_plant, pins_shown
 
@@ -446,3 +447,31 @@ def test_refused(server: EstServer, folder: Folder, reader: Slotted) -> None:
         get(folder, wish(server, card=reader.credential()))
     assert folder.draft() is None
     assert not files.default_card_journal().exists()
+
+
+def test_what_a_card_got_is_tried_again_without_it(
+    server: EstServer, folder: Folder, reader: Slotted
+) -> None:
+    """Its use is spent, so nothing is dropped, and nothing is asked for in its place."""
+    old = get(folder, wish(server)).issued.certificate
+    refusal = text(403, "who are you")
+    issued = [old.public_bytes(Encoding.DER)]
+
+    def cacerts(seen: Seen) -> Reply:
+        mine = server.issued[-1].public_bytes(Encoding.DER)
+        return refusal if seen.client == mine != issued[0] else server.default(seen)
+
+    server.answers["cacerts"] = cacerts
+    with pytest.raises(Rejected) as caught:
+        get(folder, wish(server, card=reader.credential()), force=True)
+    assert "--smartcard" not in (caught.value.hint or "")
+    with pytest.raises(Rejected, match="the old one stays in use"):
+        get(folder, Wish())
+    draft = folder.draft()
+    assert draft
+    assert draft.state.card
+    assert len(server.issued) == 2
+    server.answers.clear()
+    identity = get(folder, Wish())
+    assert identity.issued.certificate == server.issued[-1]
+    assert (len(server.issued), reader.asked) == (2, 1)

@@ -11,10 +11,20 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from cipsec import times
+from cipsec.endpoint.enroll import Wish
 from cipsec.endpoint.folder import Folder, Identity
 from cipsec.endpoint.taking import Taking
-from cipsec.errors import Busy, CipsecError, CredentialsRefused, NotFound, Rejected, Unreachable
-from tests.endpoint.acting import Recorder, again, assert_matches, get, wish
+from cipsec.errors import (
+    AlreadyExists,
+    Busy,
+    CipsecError,
+    CredentialsRefused,
+    NotFound,
+    Pending,
+    Rejected,
+    Unreachable,
+)
+from tests.endpoint.acting import WAIT, Recorder, again, assert_matches, get, wish
 from tests.support.canned import EstServer, Plant, Reply, Seen, certs, text
 
 
@@ -201,3 +211,44 @@ def test_enrolling_anew_is_tried_too(server: EstServer, folder: Folder, tmp_path
     held = folder.held()
     assert held
     assert isinstance(held.certificate, x509.Certificate)
+
+
+def test_a_new_identity_is_tried_again(server: EstServer, folder: Folder) -> None:
+    """By `enroll` as the hint has it; `renew`, which would drop it, says so too."""
+    get(folder, wish(server))
+    refusing(server, lambda: text(500, "oops"))
+    with pytest.raises(Unreachable) as caught:
+        get(folder, wish(server), force=True)
+    command = f"cipsec enroll --identity {folder.path}"
+    assert (caught.value.hint or "").startswith(f"`{command}` tries it again")
+    with pytest.raises(AlreadyExists, match="waits to be tried") as kept:
+        again(folder)
+    assert kept.value.hint == f"go on with it: {command}"
+    server.answers.clear()
+    identity = get(folder, Wish())
+    assert len(server.issued) == 2
+    assert identity.issued.certificate == server.issued[-1]
+
+
+def test_a_new_identity_that_waits_is_gone_on_with(server: EstServer, folder: Folder) -> None:
+    """As the hint has it: that there is one in force was known when it was asked for."""
+    old = get(folder, wish(server)).issued.certificate
+    server.answers["simpleenroll"] = lambda _: WAIT
+    with pytest.raises(Pending) as caught:
+        get(folder, wish(server), force=True, wait=False)
+    assert (caught.value.hint or "").endswith(f": cipsec enroll --identity {folder.path}")
+    assert in_use(folder).issued.certificate == old
+    server.answers.clear()
+    identity = get(folder, Wish())
+    assert identity.issued.certificate == server.issued[-1] != old
+
+
+def test_without_force_what_failed_is_not_begun_again(server: EstServer, folder: Folder) -> None:
+    """A server that was away has accepted nothing: the identity in force stays."""
+    old = get(folder, wish(server)).issued.certificate
+    server.answers["simpleenroll"] = lambda _: text(500, "oops")
+    with pytest.raises(Unreachable):
+        get(folder, wish(server), force=True)
+    with pytest.raises(AlreadyExists, match="holds an identity"):
+        get(folder, Wish())
+    assert in_use(folder).issued.certificate == old
