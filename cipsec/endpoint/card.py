@@ -243,5 +243,5 @@ def missing(state: State, directory: Path) -> CardError:
     assert needed is not None, "of a request made with a card"
     return CardError(
         f"this request was made with the smartcard {text(needed.subject)}",
-        hint=f"put it in, and: {state.again(directory)}; or drop it: cipsec enroll -f",
+        hint=f"put it in, and: {state.again(directory)}; or drop it: {State.anew(directory)}",
     )

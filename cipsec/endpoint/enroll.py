@@ -166,7 +166,7 @@ def _resumable(folder: Folder, wish: Wish, *, force: bool) -> Draft | None:
         return None  # nobody has accepted it: nothing is lost
     raise AlreadyExists(
         f"a request for {show_name(draft.request.subject)} waits at {draft.state.server}",
-        hint=f"go on with it: {draft.state.again(folder.path)}; drop it: cipsec enroll -f",
+        hint=f"go on with it: {draft.state.again(folder.path)}; drop it: {State.anew(folder.path)}",
     )
 
 

@@ -75,7 +75,12 @@ class State:
     def again(self, directory: Path) -> str:
         """Return the command that goes on with the request in the identity folder `directory`."""
         card = self.card.words if self.card else ""
-        return f"cipsec {self.kind} --identity {directory}{card}"
+        return f"cipsec {self.kind} --identity {quote(str(directory))}{card}"
+
+    @staticmethod
+    def anew(directory: Path) -> str:
+        """Return the command that drops the request in `directory` and makes another."""
+        return f"cipsec enroll -f --identity {quote(str(directory))}"
 
     def to_json(self) -> bytes:
         """Return the state as the file holds it."""

@@ -396,7 +396,8 @@ def test_a_request_remembers_its_card(server: EstServer, folder: Folder, reader:
     server.answers.clear()
     with pytest.raises(CardError, match="was made with the smartcard CN=card-1") as said:
         get(folder, wish(server))
-    assert again_by in str(said.value.hint)
+    drop = f"cipsec enroll -f --identity {folder.path}"
+    assert str(said.value.hint) == f"put it in, and: {again_by}; or drop it: {drop}"
     assert len(server.posts()) == 1
     assert_matches(get(folder, wish(server, card=reader.credential())))
     assert len({post.request.spki for post in server.posts()}) == 1

@@ -19,7 +19,7 @@ from cipsec.errors import (
 )
 from cipsec.pki import keys
 from cipsec.pki.device import Mac
-from cipsec.pki.names import parse_san, show_name
+from cipsec.pki.names import parse_san, parse_subject, show_name
 from tests.endpoint.acting import WAIT, Recorder, assert_matches, get, wish
 from tests.support.canned import EstServer, Plant, named, reply, text
 
@@ -152,3 +152,18 @@ def test_a_server_that_wants_a_binding_gets_tls_1_2(server: EstServer, folder: F
     (post,) = server.posts()
     assert post.binding
     assert post.request.challenge
+
+
+def test_what_to_type_is_for_this_folder(server: EstServer, tmp_path: Path) -> None:
+    """Whatever its name; else -f would replace the identity in the usual place."""
+    folder = Folder(tmp_path / "my gateway")
+    server.answers["simpleenroll"] = lambda _: WAIT
+    with pytest.raises(Pending) as caught:
+        get(folder, wish(server), wait=False)
+    named = f"--identity '{folder.path}'"
+    assert (caught.value.hint or "").endswith(f": cipsec enroll {named}")
+    other = parse_subject("CN=another")
+    with pytest.raises(AlreadyExists) as kept:
+        get(folder, wish(server, subject=other))
+    go_on, drop = f"cipsec enroll {named}", f"cipsec enroll -f {named}"
+    assert kept.value.hint == f"go on with it: {go_on}; drop it: {drop}"
