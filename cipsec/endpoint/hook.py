@@ -82,9 +82,10 @@ def settle(folder: Folder, identity: Identity, hook: Hook | None, person: Person
     person.tell(f"running the hook {hook}")
     why = _run(hook, _environment(identity))
     if why is not None:
+        again = f"cipsec renew --if-due --identity {shlex.quote(str(folder.path))}"
         raise HookFailed(
             f"the new certificate is in use, and its hook {hook.argv[0]} {why}",
-            hint="mend it; `cipsec renew --if-due` with the same --hook runs it again",
+            hint=f"mend it; `{again}` with the same --hook runs it again",
         )
     folder.hook_done()
 
