@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+import shlex
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -169,17 +170,21 @@ def _temporary(path: Path, mode: int) -> Iterator[tuple[BinaryIO, Path]]:
 
 
 @contextlib.contextmanager
-def held(path: Path, *, patience: float) -> Iterator[None]:
-    """Hold a lock file inside the block; raise Locked after `patience` seconds, or LocalState."""
+def held(path: Path, *, patience: float, busy: str, hint: str | None = None) -> Iterator[None]:
+    """Hold a lock file inside the block; raise LocalState where it cannot be had.
+
+    After `patience` seconds in which somebody else holds it, raise Locked, which says `busy`.
+    """
     import filelock  # for few: it takes its time
 
     lock = filelock.FileLock(path, timeout=patience)
     try:
         lock.acquire()
     except filelock.Timeout:
-        raise Locked(f"another process holds {path}") from None
+        raise Locked(busy, hint=hint) from None
     except OSError as error:
-        raise LocalState(f"{path} cannot be locked: {reason(error)}") from None
+        owner = f"run it as the user whose it is: ls -ld {shlex.quote(str(path.parent))}"
+        raise LocalState(f"{path} cannot be locked: {reason(error)}", hint=owner) from None
     try:
         yield
     finally:

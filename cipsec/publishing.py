@@ -13,13 +13,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-import filelock
 from cryptography import x509
 
 from cipsec import files
 from cipsec.ca import crl
 from cipsec.ca_folder import CaFolder, CrlIssuer
-from cipsec.errors import LocalState, Locked
+from cipsec.errors import LocalState
 from cipsec.pki import keys
 from cipsec.pki.faults import UNREADABLE
 from cipsec.store import crls
@@ -244,19 +243,10 @@ def _ends(database: Database, certificate: x509.Certificate, now: datetime) -> i
 @contextlib.contextmanager
 def _alone(folder: CaFolder) -> Iterator[None]:
     """Hold the lock: of two who sign at once the one that is later sees what the other has done."""
-    lock = filelock.FileLock(folder.crl_lock_file, timeout=_PATIENCE_SECONDS)
-    try:
-        lock.acquire()
-    except filelock.Timeout:
-        raise Locked(
-            "another process signs a revocation list, and does not get done with it",
-            hint="try again in a minute",
-        ) from None
-    except OSError as error:
-        raise LocalState(
-            f"{folder.crl_lock_file} cannot be written: {files.reason(error)}"
-        ) from None
-    try:
+    with files.held(
+        folder.crl_lock_file,
+        patience=_PATIENCE_SECONDS,
+        busy="another process signs a revocation list, and does not get done with it",
+        hint="try again in a minute",
+    ):
         yield
-    finally:
-        lock.release()

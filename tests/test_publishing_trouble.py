@@ -140,7 +140,7 @@ def test_a_folder_in_the_place_of_the_file(plant: Plant) -> None:
     plant.folder.crl_file.rmdir()
     plant.folder.crl_lock_file.unlink()
     plant.folder.crl_lock_file.mkdir()
-    with pytest.raises(LocalState, match=r"crl\.lock cannot be written"):
+    with pytest.raises(LocalState, match=r"crl\.lock cannot be locked"):
         plant.publish()
 
 

@@ -9,9 +9,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from cipsec import files
 from cipsec.ca_folder import CaFolder
 from cipsec.current import Stamp, stamp
-from cipsec.errors import Malformed
+from cipsec.errors import LocalState, Malformed
 
 FACTS = "backup.json"
 ROOT = "ca"
@@ -36,7 +37,10 @@ class Found:
 
 
 def find(folder: CaFolder) -> Found:
-    """Return what is in the folder; links lead to what they name, folders behind them do not."""
+    """Return what is in the folder; links lead to what they name, folders behind them do not.
+
+    Raises LocalState where one may not look.
+    """
     found: dict[str, Path] = {}
     strange: list[str] = []
     for path in _walk(folder.path):
@@ -49,9 +53,13 @@ def find(folder: CaFolder) -> Found:
 
 
 def _walk(where: Path, depth: int = 0) -> Iterator[Path]:
-    """Yield everything that is not a plain folder, in the order of names."""
-    with os.scandir(where) as entries:
-        inside = sorted(entries, key=lambda entry: entry.name)
+    """Yield everything that is not a plain folder, in the order of names; raise LocalState."""
+    try:
+        with os.scandir(where) as entries:
+            inside = sorted(entries, key=lambda entry: entry.name)
+    except OSError as error:  # left out, it would be missed when it is needed
+        hint = "run it as the user whose server it is"
+        raise LocalState(f"{where} cannot be read: {files.reason(error)}", hint=hint) from None
     for entry in inside:
         if depth == 0 and _LEFT_OUT.fullmatch(entry.name):
             continue

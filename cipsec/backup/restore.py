@@ -14,13 +14,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-import filelock
-
 from cipsec import files
 from cipsec.backup.facts import Facts
 from cipsec.backup.read import unpack
 from cipsec.ca_folder import CaFolder, fingerprint
-from cipsec.errors import AlreadyExists, LocalState, Locked, Malformed
+from cipsec.errors import AlreadyExists, LocalState, Malformed
 from cipsec.store import credentials, events, users, uses
 from cipsec.store.codes import Code
 from cipsec.store.database import Database
@@ -163,14 +161,6 @@ def _exchange(place: Path, target: Path, now: datetime) -> Path:
 @contextlib.contextmanager
 def _nobody_serves(place: Path) -> Iterator[None]:
     """Hold the lock of the CA's server; raise Locked where one runs."""
-    lock = filelock.FileLock(CaFolder(place).lock_file, timeout=0.5)
-    try:
-        lock.acquire()
-    except filelock.Timeout:
-        raise Locked(f"a server is running on {place}", hint="end it first") from None
-    except OSError as error:
-        raise LocalState(f"{place} cannot be used: {files.reason(error)}") from None
-    try:
+    lock, busy = CaFolder(place).lock_file, f"a server is running on {place}"
+    with files.held(lock, patience=0.5, busy=busy, hint="end it first"):
         yield
-    finally:
-        lock.release()

@@ -17,14 +17,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO
 
-import filelock
-
 from cipsec import files
 from cipsec.backup import contents, facts
 from cipsec.backup.contents import Found
 from cipsec.backup.facts import Facts
 from cipsec.ca_folder import CaFolder
-from cipsec.errors import LocalState, Locked, UsageError
+from cipsec.errors import LocalState, UsageError
 from cipsec.pki.sealed import Sealing, opened
 from cipsec.store import events, snapshot
 from cipsec.store.codes import Code
@@ -88,19 +86,11 @@ def check_place(folder: CaFolder, target: Path) -> None:
 @contextlib.contextmanager
 def _alone(folder: CaFolder) -> Iterator[None]:
     """Let one backup be made at a time, and remove what a killed one left."""
-    lock = filelock.FileLock(folder.path / "backup.lock", timeout=0)
-    try:
-        lock.acquire()
-    except filelock.Timeout:
-        raise Locked(f"another backup of {folder.path} is being made") from None
-    except OSError as error:
-        raise LocalState(f"{folder.path} cannot be used: {files.reason(error)}") from None
-    try:
+    lock, busy = folder.path / "backup.lock", f"another backup of {folder.path} is being made"
+    with files.held(lock, patience=0, busy=busy):
         for left in folder.path.glob(".backup.*"):
             left.unlink()
         yield
-    finally:
-        lock.release()
 
 
 @contextlib.contextmanager

@@ -38,7 +38,12 @@ class Keyed(Certificates):
 
     def keys_held(self) -> contextlib.AbstractContextManager[None]:
         """Keep others from making keys, and from changing their passphrase, inside the block."""
-        return files.held(self.path / "keys.lock", patience=_PATIENCE_SECONDS)
+        return files.held(
+            self.path / "keys.lock",
+            patience=_PATIENCE_SECONDS,
+            busy=f"another process is at work on the keys in {self.path}",
+            hint="try again in a minute",
+        )
 
     def key_uri(self) -> KeyUri | None:
         """Return on which token the CA's key is, None where it is in the folder; raise Malformed.

@@ -8,11 +8,10 @@ import os
 import socket
 from collections.abc import Callable, Iterator, Sequence
 
-import filelock
-
+from cipsec import files
 from cipsec.ca_folder import CaFolder
 from cipsec.discovery.interfaces import choose
-from cipsec.errors import Locked, UsageError
+from cipsec.errors import UsageError
 from cipsec.serve import plan as plans
 from cipsec.serve import workers
 from cipsec.serve.answering import serving
@@ -63,18 +62,13 @@ def run(
 @contextlib.contextmanager
 def _only_one(folder: CaFolder) -> Iterator[None]:
     """Hold the folder's lock: one server uses the key and writes the server's certificate."""
-    lock = filelock.FileLock(folder.lock_file, timeout=_PATIENCE_SECONDS)
-    try:
-        lock.acquire()
-    except filelock.Timeout:
-        raise Locked(
-            f"a server is running on {folder.path}",
-            hint="end it, or use the one that runs: cipsec ca pending works beside it",
-        ) from None
-    try:
+    with files.held(
+        folder.lock_file,
+        patience=_PATIENCE_SECONDS,
+        busy=f"a server is running on {folder.path}",
+        hint="end it, or use the one that runs: cipsec ca pending works beside it",
+    ):
         yield
-    finally:
-        lock.release()
 
 
 def _allow_connections() -> None:

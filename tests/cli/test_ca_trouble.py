@@ -192,6 +192,39 @@ def test_read_only(foreign_folder: Path) -> None:
     assert {p: p.read_bytes() for p in foreign_folder.iterdir() if p.is_file()} == before
 
 
+def test_locks_of_another_user(foreign_folder: Path) -> None:
+    """A lock that may not be had, or none that may be made, is exit 6 for who serves or saves."""
+    secret = foreign_folder.parent / "secret"
+    foreign_folder.parent.chmod(0o755)
+    secret.write_text("correct horse battery\n")
+    serve = ["ca", "serve", "--listen", "127.0.0.1:0", "--no-announce", "--for", "1s"]
+    save = ["ca", "backup", str(foreign_folder.parent / "b"), "--passphrase-file", str(secret)]
+    crl, drop = ["ca", "crl", "--days", "3"], ["ca", "passphrase", "--no-passphrase"]
+    for argv, name in ((serve, "serve"), (save, "backup"), (drop, "keys")):
+        done = _unprivileged(*argv, "--ca-dir", str(foreign_folder))
+        assert (done.returncode, done.stdout) == (6, ""), done
+        assert f"{name}.lock cannot be locked: permission denied" in done.stderr
+        assert "cipsec: hint: run it as the user whose it is: ls -ld" in done.stderr
+    assert _unprivileged(*crl, "--ca-dir", str(foreign_folder)).returncode == 6
+
+
+def test_a_part_that_may_not_be_read(foreign_folder: Path) -> None:
+    """A folder that nobody may look into is not left out of a backup: exit 6, nothing written."""
+    foreign_folder.parent.chmod(0o755)
+    foreign_folder.chmod(0o755)
+    foreign_folder.joinpath("store.sqlite3").chmod(0o644)
+    secret, target = (foreign_folder.parent / name for name in ("secret", "b"))
+    secret.write_text("correct horse battery\n")
+    closed = foreign_folder / "vendors"
+    closed.chmod(0)
+    argv = ["ca", "backup", str(target), "--passphrase-file", str(secret)]
+    done = _unprivileged(*argv, "--ca-dir", str(foreign_folder))
+    closed.chmod(0o755)
+    assert done.returncode == 6, done
+    assert f"{closed} cannot be read: permission denied" in done.stderr
+    assert not target.exists()
+
+
 def test_hidden(foreign_folder: Path) -> None:
     """A folder one may not look into is an error with a sentence, never a traceback."""
     foreign_folder.chmod(0)
