@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 from contextlib import closing
 from datetime import datetime
 from pathlib import Path
@@ -31,7 +32,7 @@ def change(folder: CaFolder, old: str | None, new: str | None, *, by: str, now: 
         _forget_copy(folder)
         opened = {file: keys.from_either_pem(files.read(file), old) for file in folder.key_files()}
         for file in opened:
-            _require_mine(file)
+            _require_mine(file, folder)
             _sweep(file)
         others = {file: key for file, key in opened.items() if file != folder.key_file}
         for file, key in others.items():
@@ -75,15 +76,16 @@ def settle(folder: CaFolder, passphrase: str | None) -> None:
             _sweep(file)
 
 
-def _require_mine(file: Path) -> None:
+def _require_mine(file: Path, folder: CaFolder) -> None:
     """Raise LocalState where the new file would be another user's than the old: root's, mostly."""
     if os.name == "nt":
         return
     owner = file.stat().st_uid
     if owner != os.geteuid():
+        place = shlex.quote(str(folder.path))
         raise LocalState(
             f"{file} belongs to another user, who could not read it any more",
-            hint=f"sudo -u '#{owner}' cipsec ca passphrase --ca-dir {file.parent}",
+            hint=f"sudo -u '#{owner}' cipsec ca passphrase --ca-dir {place}",
         )
 
 

@@ -24,6 +24,7 @@ from cipsec.ca.generation import Generation
 from cipsec.ca.rollover import made_at, successor
 from cipsec.ca_folder import CaFolder, fingerprint
 from cipsec.errors import AlreadyExists, LocalState, NotFound, UsageError
+from cipsec.passphrase import settle
 from cipsec.pki import keys
 from cipsec.pki.names import show_name, show_serial
 from cipsec.store import certificates, due, events
@@ -67,7 +68,7 @@ def is_interrupted(folder: CaFolder) -> bool:
 def sweep(step: Step) -> None:
     """Remove what an earlier step left half-written when it was killed; raise LocalState.
 
-    Inside a transaction, so that nobody is at work on it.
+    Inside a transaction, and with the keys held, so that nobody is at work on it.
     """
 
     def clean(_: sqlite3.Connection) -> None:
@@ -84,7 +85,8 @@ def sweep(step: Step) -> None:
         raise LocalState(f"{where} cannot be written: {files.reason(error)}") from None
 
 
-def _require_file(folder: CaFolder) -> None:
+def require_file(folder: CaFolder) -> None:
+    """Raise UsageError for a CA whose key is on a token."""
     if (uri := folder.key_uri()) is not None:
         raise UsageError(
             f"the CA's key is on the token {uri.token}, and its next key would be in a file",
@@ -100,10 +102,10 @@ def prepare(
     Its key has the passphrase of the present one, so that the running server can take it up.
     Raises AlreadyExists when there is one, Locked, and what `successor` raises.
     """
-    _require_file(step.folder)
-    sweep(step)
+    require_file(step.folder)
     require_none(step.folder)
     with step.folder.keys_held():  # that the passphrase stays the same until all is there
+        sweep(step)
         return _prepare(step, passphrase, key_type, validity)
 
 
@@ -147,12 +149,15 @@ def activate(step: Step, passphrase: str | None) -> x509.Certificate:
     """Let the next root issue from now on, and return it; finish what was interrupted.
 
     The old key stays, to sign revocation lists of what it issued. Raises NotFound when none is
-    prepared, Locked when the passphrase does not open its key.
+    prepared, Locked when the passphrase does not open its key and the present one.
     """
-    sweep(step)
     if is_interrupted(step.folder):
         return finish(step)
+    # A change of the passphrase that was cut off: the present key's is everybody's.
+    step.folder.authority(passphrase)
+    settle(step.folder, passphrase)
     with step.folder.keys_held():  # that no key is under another passphrase meanwhile
+        sweep(step)
         return _activate(step, passphrase)
 
 
@@ -212,7 +217,16 @@ def _renew_provisioning(step: Step, authority: Authority, passphrase: str | None
 
 
 def finish(step: Step) -> x509.Certificate:
-    """Finish a roll-over that was interrupted after the new root had taken over."""
+    """Finish a roll-over that was interrupted after the new root had taken over.
+
+    With the keys held: a change of the passphrase puts back what it has read of them before.
+    """
+    with step.folder.keys_held():
+        sweep(step)
+        return _finish(step)
+
+
+def _finish(step: Step) -> x509.Certificate:
     folder, root = step.folder, step.folder.certificate()
 
     def tidy(db: sqlite3.Connection) -> None:
@@ -241,6 +255,9 @@ def cancel(step: Step) -> x509.Certificate:
         root = upcoming.certificate()
         events.append(db, step.event(Code.ROLLOVER_CANCELLED, root, "its key was destroyed unused"))
         upcoming.remove()
+        kept = step.folder.predecessor(step.folder.certificate())
+        if kept.exists():  # by an activation that was interrupted
+            kept.remove()
         return root
 
     return step.database.write(call_off)

@@ -38,6 +38,7 @@ def passphrase(
     """
     from cipsec import passphrase as passphrases
     from cipsec.ca_folder import open_folder
+    from cipsec.serve.running import is_running
 
     if no_passphrase and new_passphrase_file is not None:
         raise UsageError("--new-passphrase-file and --no-passphrase exclude each other")
@@ -63,6 +64,8 @@ def passphrase(
     passphrases.change(folder, old, new, by=actor.name(), now=times.now())
     changed = [str(file) for file in folder.key_files()]
     talk.fields("ca", {"directory": str(folder.path), "key_encrypted": bool(new), "keys": changed})
+    if is_running(folder):
+        talk.warn("the server that runs follows no roll-over until it is started again")
     if new:
         talk.say("cipsec: the next start of the server needs the new passphrase")
         talk.say("cipsec: backups made before still open with the old one")

@@ -109,6 +109,7 @@ def _prepare(
 
     own = step.folder.certificate()
     require_root(own)  # before anybody is asked
+    steps.require_file(step.folder)
     steps.require_none(step.folder)
     kind = keys.KeyType.parse(key_type or _like(keys.type_name(own.public_key())))
     if dry_run:
@@ -131,6 +132,7 @@ def _like(name: str) -> str:
 def _activate(talk: Talk, step: Step, file: str | None, *, dry_run: bool, yes: bool) -> bool:
     from cipsec import rollover as steps
     from cipsec.ca.rollover import made_at
+    from cipsec.serve.running import is_running
 
     if steps.is_interrupted(step.folder):
         if not dry_run:
@@ -151,6 +153,8 @@ def _activate(talk: Talk, step: Step, file: str | None, *, dry_run: bool, yes: b
         return False
     steps.activate(step, passphrase(talk, step.folder, file))
     talk.say("cipsec: the next root issues from now on; a server that runs follows by itself")
+    if is_running(step.folder):
+        talk.say("cipsec: unless the passphrase changed since it was started: then start it again")
     return True
 
 

@@ -111,7 +111,8 @@ class Keyed(Certificates):
         Raises LocalState.
         """
         before = (one.key_file for one in self.previous())
-        every = [self.provisioning_key_file, self.successor.key_file, *before, self.key_file]
+        copy = self.predecessor(self.certificate()).key_file  # of an activation that was cut off
+        every = [self.provisioning_key_file, self.successor.key_file, *before, copy, self.key_file]
         return [path for path in every if files.exists(path)]
 
     def crl_issuers(self, authorities: Sequence[Authority]) -> tuple[CrlIssuer, ...]:

@@ -6,6 +6,7 @@ from datetime import datetime
 
 from cipsec.ca.authority import Authority
 from cipsec.ca_folder import CaFolder
+from cipsec.errors import Locked
 
 
 class Keyring:
@@ -25,10 +26,19 @@ class Keyring:
         """Return the CA that issues as the folder has it; raise Locked, LocalState."""
         path = self._folder.path_to_root()
         if path != self._path:  # of an intermediate also where only those above it are others
-            taken_over = self._folder.authority(self._passphrase)
+            taken_over = self._taken_over()
             self._others.append(self._authority)
             self._authority, self._path = taken_over, path
         return self._authority
+
+    def _taken_over(self) -> Authority:
+        try:
+            return self._folder.authority(self._passphrase)
+        except Locked:
+            raise Locked(
+                "another root issues from now on, and its key has a passphrase that this server"
+                " was not started with: end it and start it again"
+            ) from None
 
     def every(self, now: datetime) -> list[Authority]:
         """Return it and those before it that have not ended; raise Locked, LocalState."""

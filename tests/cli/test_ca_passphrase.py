@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
+from contextlib import closing
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from cipsec import times
+from cipsec import rollover, times
 from cipsec.ca_folder import CaFolder
 from cipsec.errors import Locked
+from cipsec.pki import keys
+from cipsec.rollover import Step
 from tests.support import ca, programs, serving
 from tests.support.terminal import at_terminal
 
@@ -129,13 +133,30 @@ def test_files_of_another_user(cipsec: Cipsec, folder: CaFolder, secrets: Path) 
     assert opened_by(folder, "old horse")
 
 
+@pytest.mark.skipif(os.name == "nt" or os.geteuid() != 0, reason="needs another user's files")
+def test_a_former_key_of_another_user(cipsec: Cipsec, folder: CaFolder, secrets: Path) -> None:
+    """The hint names the CA's folder, not that of the key, and in a form that can be typed."""
+    moved = CaFolder(folder.path.with_name("line 4"))
+    folder.path.rename(moved.path)
+    with closing(moved.store()) as database:
+        step = Step(moved, database, "operator", times.now())
+        life = timedelta(days=9000)
+        rollover.prepare(step, "old horse", key_type=keys.KeyType.EC_P256, validity=life)
+    os.chown(moved.successor.key_file, 4711, 4711)
+    ran = cipsec(*argv(moved, "--passphrase-file", secrets / "old", "--no-passphrase"))
+    assert ran.code == 6
+    assert ran.err.endswith(f" cipsec ca passphrase --ca-dir '{moved.path}'\n")
+
+
 def test_while_the_server_runs(folder: CaFolder, secrets: Path) -> None:
     """It goes on with the keys it has; the next start needs the new passphrase."""
     programs.need("curl")
     old, new = (str(secrets / name) for name in ("old", "new"))
     with serving.serving(folder.path, "--passphrase-file", old) as running:
         words = ("--passphrase-file", old, "--new-passphrase-file", new)
-        serving.result(*map(str, argv(folder, *words)))
+        changed = serving.cipsec(*map(str, argv(folder, *words)))
+        assert changed.returncode == 0
+        assert b"warning: the server that runs follows no roll-over until" in changed.stderr
         answer = programs.run("curl", "-sSf", "--cacert", running.anchor, f"{running.url}/cacerts")
         assert answer.returncode == 0, answer
     refused = serving.cipsec("ca", "serve", "--ca-dir", folder.path, "--passphrase-file", old)

@@ -199,16 +199,15 @@ def _swan(server: Serving, plant: Path, anchor: Path) -> int:
 
 def test_a_server_without_the_new_passphrase_goes_on(plant: Path) -> None:
     """Where it cannot load the next key it issues as before, and says why, once."""
-    from cipsec.pki import keys
-
     folder = CaFolder(plant / "ca")
     old = folder.certificate()
     server = _start(plant)
     try:
         _rollover(plant)
-        key = keys.from_pem(folder.successor.key_file.read_bytes(), _SECRET)
-        (plant / "secret").write_text("another secret")
-        folder.successor.key_file.write_bytes(keys.to_pem(key, "another secret"))
+        (plant / "another").write_text("another secret")
+        words = ("--passphrase-file", plant / "secret", "--new-passphrase-file", plant / "another")
+        serving.result("ca", "passphrase", "--ca-dir", plant / "ca", *words)
+        (plant / "another").replace(plant / "secret")
         _rollover(plant, "--activate", "-y")
         log = plant / "ca-serve.log"
         _until(lambda: "stays as it was" in log.read_text())
@@ -217,5 +216,6 @@ def test_a_server_without_the_new_passphrase_goes_on(plant: Path) -> None:
         x509.load_pem_x509_certificate(pem).verify_directly_issued_by(old)
         assert fingerprint(folder.certificate()) != fingerprint(old)
         assert log.read_text().count("the CA's key stays as it was") == 1
+        assert "was not started with: end it and start it again" in log.read_text()
     finally:
         assert server.stop() == 0
