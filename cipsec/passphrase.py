@@ -8,13 +8,14 @@ from __future__ import annotations
 import contextlib
 import os
 import shlex
+import sqlite3
 from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 
 from cipsec import files
 from cipsec.ca_folder import CaFolder
-from cipsec.errors import CipsecError, LocalState
+from cipsec.errors import CipsecError, LocalState, StoreFailed
 from cipsec.pki import keys
 from cipsec.store import events
 from cipsec.store.codes import Code
@@ -26,7 +27,8 @@ def change(folder: CaFolder, old: str | None, new: str | None, *, by: str, now: 
 
     Whichever passphrase opens the CA's own key opens the others, whenever this ends: they are there
     under both until that one has changed. Raises Locked for `old`, LocalState when the files belong
-    to somebody else or cannot be written; then `old` opens all that it opened.
+    to somebody else or cannot be written, and StoreFailed when it cannot be recorded; then `old`
+    opens all that it opened.
     """
     with folder.keys_held():
         _forget_copy(folder)
@@ -34,18 +36,34 @@ def change(folder: CaFolder, old: str | None, new: str | None, *, by: str, now: 
         for file in opened:
             _require_mine(file, folder)
             _sweep(file)
-        others = {file: key for file, key in opened.items() if file != folder.key_file}
-        for file, key in others.items():
+        own = opened.pop(folder.key_file)
+        for file, key in opened.items():
             files.replace(file, keys.to_pem(key, new) + keys.to_pem(key, old))
-        files.replace(folder.key_file, keys.to_pem(opened[folder.key_file], new))
-        for file, key in others.items():
+        _exchange(folder, keys.to_pem(own, new), _event(new, by, now))
+        for file, key in opened.items():
             files.replace(file, keys.to_pem(key, new))
+
+
+def _event(new: str | None, by: str, now: datetime) -> Event:
     what = "the keys are encrypted" if new else "the keys are not encrypted any more"
-    event = Event(
-        int(now.timestamp()), Code.CA_PASSPHRASE, by, reason=f"passphrase changed: {what}"
-    )
+    return Event(int(now.timestamp()), Code.CA_PASSPHRASE, by, reason=f"passphrase changed: {what}")
+
+
+def _exchange(folder: CaFolder, pem: bytes, event: Event) -> None:
+    """Replace the CA's own key and record it, or neither; this is what counts."""
+    before = files.read(folder.key_file)
+
+    def exchange(db: sqlite3.Connection) -> None:
+        events.append(db, event)
+        files.replace(folder.key_file, pem)
+
     with closing(folder.store()) as database:
-        database.write(lambda db: events.append(db, event))
+        try:
+            database.write(exchange)
+        except StoreFailed:  # a full disk, when all that was recorded is to be durable
+            if files.read(folder.key_file) != before:
+                files.replace(folder.key_file, before)
+            raise
 
 
 def _forget_copy(folder: CaFolder) -> None:

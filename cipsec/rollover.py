@@ -23,7 +23,7 @@ from cipsec.ca.authority import Authority
 from cipsec.ca.generation import Generation
 from cipsec.ca.rollover import made_at, successor
 from cipsec.ca_folder import CaFolder, fingerprint
-from cipsec.errors import AlreadyExists, LocalState, NotFound, UsageError
+from cipsec.errors import AlreadyExists, LocalState, NotFound, StoreFailed, UsageError
 from cipsec.passphrase import settle
 from cipsec.pki import keys
 from cipsec.pki.names import show_name, show_serial
@@ -129,7 +129,12 @@ def _prepare(
         events.append(db, step.event(Code.ROLLOVER_PREPARED, made.certificate, why))
         folder.successor.fill(pem, made.certificate, made.new_with_old, made.old_with_new)
 
-    step.database.write(publish)
+    try:
+        step.database.write(publish)
+    except StoreFailed:  # a full disk: what is not on record is not to be handed out
+        if folder.successor.exists() and folder.successor.certificate() == made.certificate:
+            folder.successor.remove()
+        raise
     return folder.successor
 
 

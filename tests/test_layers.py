@@ -50,6 +50,7 @@ ONLY_IN = {
         "doctor",
         "_cli",
         "publishing",
+        "passphrase",
     },  # beyond `store` as a type of connections handed on
 }
 OPENS = {"os", "pathlib", "io", "socket", "ssl", "subprocess", "tempfile", "shutil", "asyncio"}

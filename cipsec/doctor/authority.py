@@ -46,6 +46,7 @@ def key(ca: Ca) -> Iterator[Remark]:
     upcoming = ca.folder.next()
     for one in [*([upcoming] if upcoming else []), *ca.folder.previous()]:
         yield _belongs(one.key_file, one.certificate_file, one.certificate())
+        yield from _twice(one.key_file)
 
 
 def _on_token(uri: KeyUri) -> Iterator[Remark]:
@@ -65,9 +66,13 @@ def provisioning(ca: Ca) -> Iterator[Remark]:
     pair = ca.folder.provisioning_key_file, ca.folder.provisioning_certificate_file
     yield _belongs(*pair, certificate)
     yield from _validity(certificate, ca.now, how(ca))
+    yield from _twice(pair[0])
+
+
+def _twice(key_file: Path) -> Iterator[Remark]:
     with contextlib.suppress(LocalState):  # which was said
-        if keys.is_twice(files.read(pair[0])):
-            detail = f"{pair[0]} opens with two passphrases: a change of it was cut off"
+        if keys.is_twice(files.read(key_file)):
+            detail = f"{key_file} opens with two passphrases: a change of it was cut off"
             yield warn(detail, "cipsec ca passphrase")
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+import sqlite3
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
@@ -12,10 +13,14 @@ import pytest
 
 from cipsec import files, passphrase, rollover, times
 from cipsec.ca_folder import CaFolder, keyed
-from cipsec.errors import LocalState, Locked
+from cipsec.errors import LocalState, Locked, StoreFailed
 from cipsec.pki import keys
 from cipsec.rollover import Step
+from cipsec.store.database import Database
+from tests.doctor.looking import WARN, at_ca
 from tests.support import ca
+
+from .test_steps import on_record, prepare
 
 OLD, NEW = "old horse", "new horse"
 
@@ -27,8 +32,7 @@ def step(tmp_path: Path) -> Iterator[Step]:
     folder.provisioning_authority(OLD, times.now())
     with closing(folder.store()) as database:
         found = Step(folder, database, "operator", times.now() + timedelta(seconds=2))
-        life = timedelta(days=9000)
-        rollover.prepare(found, OLD, key_type=keys.KeyType.EC_P256, validity=life)
+        prepare(found, passphrase=OLD)
         yield found
 
 
@@ -50,6 +54,23 @@ def cut_off(monkeypatch: pytest.MonkeyPatch, file: Path) -> Iterator[None]:
     with monkeypatch.context() as broken:
         broken.setattr(files, "replace", until)
         with pytest.raises(LocalState, match="cut off"):
+            yield
+
+
+@contextlib.contextmanager
+def full_disk(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Let all that is written to the store inside the block fail at the very last moment."""
+
+    def write(database: Database, work: Callable[[sqlite3.Connection], object]) -> None:
+        with database.transaction() as connection:
+            before = connection.total_changes
+            work(connection)
+            if connection.total_changes != before:
+                raise StoreFailed("the store cannot be used: database or disk is full")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(Database, "write", write)
+        with pytest.raises(StoreFailed):
             yield
 
 
@@ -110,3 +131,27 @@ def test_the_copy_of_an_activation_that_was_cut_off(
     rollover.cancel(step)
     assert not copy.path.exists()
     assert folder.authority(NEW).certificate == folder.certificate()
+
+
+def test_a_change_that_cannot_be_recorded(step: Step, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who is told that it failed has the old passphrase, which opens everything; doctor says so."""
+    folder = step.folder
+    with full_disk(monkeypatch):
+        change(folder)
+    with pytest.raises(Locked):
+        folder.authority(NEW)
+    folder.authority(OLD)
+    assert on_record(step) == ["rollover-prepared"]
+    said = [remark.detail for remark in at_ca(folder, "ca key") if remark.verdict is WARN]
+    assert [str(folder.successor.key_file) in one for one in said] == [True]
+    passphrase.settle(folder, OLD)
+    assert (open_all(folder, OLD), open_all(folder, NEW)) == (True, False)
+
+
+def test_a_next_root_that_cannot_be_recorded(step: Step, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is not handed out either."""
+    rollover.cancel(step)
+    with full_disk(monkeypatch):
+        prepare(step, passphrase=OLD)
+    assert step.folder.next() is None
+    prepare(step, passphrase=OLD)
