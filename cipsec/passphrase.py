@@ -32,11 +32,12 @@ def change(folder: CaFolder, old: str | None, new: str | None, *, by: str, now: 
     """
     with folder.keys_held():
         _forget_copy(folder)
-        opened = {file: keys.from_either_pem(files.read(file), old) for file in folder.key_files()}
+        found = [file.resolve() for file in folder.key_files()]  # a link stays one
+        opened = {file: keys.from_either_pem(files.read(file), old) for file in found}
         for file in opened:
             _require_mine(file, folder)
             _sweep(file)
-        own = opened.pop(folder.key_file)
+        own = opened.pop(folder.key_file.resolve())
         for file, key in opened.items():
             files.replace(file, keys.to_pem(key, new) + keys.to_pem(key, old))
         _exchange(folder, keys.to_pem(own, new), _event(new, by, now))
@@ -51,18 +52,19 @@ def _event(new: str | None, by: str, now: datetime) -> Event:
 
 def _exchange(folder: CaFolder, pem: bytes, event: Event) -> None:
     """Replace the CA's own key and record it, or neither; this is what counts."""
-    before = files.read(folder.key_file)
+    file = folder.key_file.resolve()
+    before = files.read(file)
 
     def exchange(db: sqlite3.Connection) -> None:
         events.append(db, event)
-        files.replace(folder.key_file, pem)
+        files.replace(file, pem)
 
     with closing(folder.store()) as database:
         try:
             database.write(exchange)
         except StoreFailed:  # a full disk, when all that was recorded is to be durable
-            if files.read(folder.key_file) != before:
-                files.replace(folder.key_file, before)
+            if files.read(file) != before:
+                files.replace(file, before)
             raise
 
 
@@ -87,7 +89,7 @@ def settle(folder: CaFolder, passphrase: str | None) -> None:
         own = files.read(folder.key_file)
         keys.from_pem(own, passphrase)
         kept = passphrase if keys.is_encrypted(own) else None
-        for file in folder.key_files():
+        for file in [one.resolve() for one in folder.key_files()]:
             pem = files.read(file)
             if keys.is_twice(pem):
                 files.replace(file, keys.to_pem(keys.from_either_pem(pem, passphrase), kept))

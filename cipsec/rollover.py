@@ -181,7 +181,7 @@ def _activate(step: Step, passphrase: str | None) -> x509.Certificate:
         _keep(folder, old, upcoming)
         pem = authority.certificate.public_bytes(Encoding.PEM)
         files.replace(folder.certificate_file, pem, mode=files.PUBLIC)  # the one step that counts
-        files.replace(folder.key_file, files.read(upcoming.key_file))
+        files.replace(folder.key_file.resolve(), files.read(upcoming.key_file))
 
     step.database.write(take_over)
     upcoming.remove()
@@ -237,7 +237,7 @@ def _finish(step: Step) -> x509.Certificate:
     def tidy(db: sqlite3.Connection) -> None:
         if not is_interrupted(folder):
             return
-        files.replace(folder.key_file, files.read(folder.successor.key_file))
+        files.replace(folder.key_file.resolve(), files.read(folder.successor.key_file))
         serial = show_serial(root.serial_number)
         told = "SELECT 1 FROM events WHERE event = ? AND serial = ?"
         if db.execute(told, (Code.ROLLOVER_ACTIVATED, serial)).fetchone() is None:

@@ -155,3 +155,19 @@ def test_a_next_root_that_cannot_be_recorded(step: Step, monkeypatch: pytest.Mon
         prepare(step, passphrase=OLD)
     assert step.folder.next() is None
     prepare(step, passphrase=OLD)
+
+
+def test_a_key_behind_a_link(step: Step, tmp_path: Path) -> None:
+    """A key on a disk of its own stays there: none comes into the folder, none is left behind."""
+    folder, disk = step.folder, tmp_path / "disk"
+    disk.mkdir()
+    before = folder.key_file.read_bytes()
+    folder.key_file.rename(disk / "ca.key")
+    folder.key_file.symlink_to(disk / "ca.key")
+    change(folder)
+    assert folder.key_file.is_symlink()
+    assert (disk / "ca.key").read_bytes() != before
+    rollover.activate(step, NEW)
+    assert folder.key_file.is_symlink()
+    assert folder.authority(NEW).certificate == folder.certificate()
+    assert [path.name for path in disk.iterdir()] == ["ca.key"]
