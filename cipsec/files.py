@@ -182,9 +182,10 @@ def held(path: Path, *, patience: float, busy: str, hint: str | None = None) -> 
         lock.acquire()
     except filelock.Timeout:
         raise Locked(busy, hint=hint) from None
-    except OSError as error:
+    except (OSError, NotImplementedError) as error:  # the latter of a file system without locks
+        why = reason(error) if isinstance(error, OSError) else str(error)
         owner = f"run it as the user whose it is: ls -ld {shlex.quote(str(path.parent))}"
-        raise LocalState(f"{path} cannot be locked: {reason(error)}", hint=owner) from None
+        raise LocalState(f"{path} cannot be locked: {why}", hint=owner) from None
     try:
         yield
     finally:

@@ -25,7 +25,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from cipsec import files
 from cipsec.endpoint.state import State
-from cipsec.errors import AlreadyExists, CipsecError, LocalState, Locked, Malformed
+from cipsec.errors import AlreadyExists, CipsecError, LocalState, Malformed
 from cipsec.pki import csr, keys
 from cipsec.pki.faults import UNREADABLE
 from cipsec.tls.client import Credential
@@ -95,22 +95,14 @@ class Folder:
 
         Raises Locked when another run is at work, LocalState when the folder cannot be written.
         """
-        from filelock import FileLock, Timeout
-
-        lock = FileLock(self.path / ".lock", timeout=0)
         try:
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
-            lock.acquire()
-        except Timeout:
-            raise Locked(f"another cipsec is at work in {self.path}") from None
-        except (OSError, NotImplementedError) as error:
-            why = files.reason(error) if isinstance(error, OSError) else str(error)
-            raise LocalState(f"{self.path} cannot be used: {why}") from None
-        try:
+        except OSError as error:
+            raise LocalState(f"{self.path} cannot be used: {files.reason(error)}") from None
+        busy = f"another cipsec is at work in {self.path}"
+        with files.held(self.path / ".lock", patience=0, busy=busy):
             self._recover()
             yield
-        finally:
-            lock.release()
 
     def identity(self) -> Identity | None:
         """Return the identity in use, None when there is none; raise LocalState for damage."""

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from cipsec import files
-from cipsec.errors import AlreadyExists, LocalState, Locked, NotFound, UsageError
+from cipsec.errors import AlreadyExists, Locked, NotFound, UsageError
 from cipsec.pki.device import DeviceId, Mac
 from cipsec.ra.allowlist import entries, lines, load
 from cipsec.ra.allowlist.entries import COLUMNS, Entry, Header, Listed
@@ -216,17 +216,8 @@ def _alone(place: Place) -> Iterator[None]:
 
     It lies beside the folder, which may be a checkout of its own.
     """
-    from filelock import FileLock, Timeout
-
     folder = place.path.parent
-    lock = FileLock(folder.with_name(f"{folder.name}.lock"), timeout=_LOCK_SECONDS)
-    try:
-        lock.acquire()
-    except Timeout:
-        raise Locked("somebody else changes the lists", hint="try it again") from None
-    except OSError as error:
-        raise LocalState(f"the lists cannot be changed: {files.reason(error)}") from None
-    try:
+    lock = folder.with_name(f"{folder.name}.lock")
+    busy = "somebody else changes the lists"
+    with files.held(lock, patience=_LOCK_SECONDS, busy=busy, hint="try it again"):
         yield
-    finally:
-        lock.release()

@@ -10,7 +10,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from cipsec import files
-from cipsec.errors import AlreadyExists, LocalState, Locked, NotFound, UsageError
+from cipsec.errors import AlreadyExists, LocalState, NotFound, UsageError
 from cipsec.pki import keys, revocation
 from cipsec.pki.chain import directly_issued
 from cipsec.pki.names import show_name
@@ -105,14 +105,12 @@ def require(where: Path, name: str) -> None:
 
 @contextlib.contextmanager
 def _alone(where: Path) -> Iterator[None]:
-    """Keep other administrators' changes apart; raise Locked."""
-    from filelock import FileLock, Timeout
-
+    """Keep other administrators' changes apart; raise Locked, LocalState."""
     try:
         where.mkdir(exist_ok=True)
-        with FileLock(where.with_name(f"{where.name}.lock"), timeout=_LOCK_SECONDS):
-            yield
-    except Timeout:
-        raise Locked(f"{where} is being changed by another process") from None
     except OSError as error:
-        raise LocalState(f"{where} cannot be changed: {files.reason(error)}") from None
+        raise LocalState(f"{where} cannot be made: {files.reason(error)}") from None
+    lock = where.with_name(f"{where.name}.lock")
+    busy = f"{where} is being changed by another process"
+    with files.held(lock, patience=_LOCK_SECONDS, busy=busy):
+        yield
