@@ -19,6 +19,7 @@ from cipsec.errors import (
     Busy,
     CipsecError,
     CredentialsRefused,
+    Malformed,
     NotFound,
     Pending,
     Rejected,
@@ -252,3 +253,17 @@ def test_without_force_what_failed_is_not_begun_again(server: EstServer, folder:
     with pytest.raises(AlreadyExists, match="holds an identity"):
         get(folder, Wish())
     assert in_use(folder).issued.certificate == old
+
+
+def test_a_damaged_one_that_is_held_can_be_given_up(server: EstServer, folder: Folder) -> None:
+    """By what the hint says."""
+    get(folder, wish(server))
+    refusing(server, lambda: text(500, "oops"))
+    with pytest.raises(Unreachable):
+        get(folder, wish(server), force=True)
+    (folder.path / "next" / "untried.pem").write_text("no certificate")
+    with pytest.raises(Malformed, match="holds no certificates in PEM") as caught:
+        get(folder, Wish())
+    assert "cipsec enroll -f" in (caught.value.hint or "")
+    server.answers.clear()
+    assert get(folder, wish(server), force=True).issued.certificate == server.issued[-1]
