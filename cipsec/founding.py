@@ -81,11 +81,10 @@ def fill(draft: CaFolder, text: bytes, key: keys.PrivateKey, passphrase: str | N
     else:
         files.create(draft.key_file, keys.to_pem(key, passphrase))
     files.create(draft.config_file, text, mode=files.PUBLIC)
-    for name in ("allowlists", "vendors"):
-        (draft.path / name).mkdir()
-    files.create(
-        draft.path / "allowlists" / "default.csv", templates.ALLOWLIST.encode(), mode=files.PUBLIC
-    )
+    for place in (draft.allowlists_folder, draft.vendors_folder):
+        place.mkdir()
+    first = draft.allowlists_folder / "default.csv"
+    files.create(first, templates.ALLOWLIST.encode(), mode=files.PUBLIC)
     Database.create(draft.store_file).close()
 
 
@@ -150,7 +149,8 @@ def install(
     own = next((one for one in given if _is_for(one, key)), given[0])
     chain = Chain(own, issuers.above(own, given))
     require_fit(chain, key, now, _renamed(folder, own))
-    _put(folder, chain)
+    with folder.keys_held():  # two at once would leave one's chain with the other's certificate
+        _put(folder, chain)
     _record(folder, own, "taken in", by=by, now=now)
     return fitness.cautions(chain)
 

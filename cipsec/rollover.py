@@ -159,7 +159,7 @@ def activate(step: Step, passphrase: str | None) -> x509.Certificate:
     if is_interrupted(step.folder):
         return finish(step)
     # A change of the passphrase that was cut off: the present key's is everybody's.
-    step.folder.authority(passphrase)
+    step.folder.pair(passphrase)
     settle(step.folder, passphrase)
     with step.folder.keys_held():  # that no key is under another passphrase meanwhile
         sweep(step)

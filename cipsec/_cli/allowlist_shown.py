@@ -37,7 +37,7 @@ Devices = Annotated[
 
 def lists_of(folder: CaFolder) -> Path:
     """Return the folder that the lists lie in."""
-    return folder.path / "allowlists"
+    return folder.allowlists_folder
 
 
 def chosen(folder: Path, name: str | None) -> str:

@@ -178,7 +178,7 @@ def remove(talk: Talk, name: Name, *, yes: Yes = False, ca_dir: CaDir = None) ->
 
 
 def _place(folder: CaFolder) -> Path:
-    return folder.path / "vendors"
+    return folder.vendors_folder
 
 
 def _own(folder: CaFolder) -> list[x509.Certificate]:

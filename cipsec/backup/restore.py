@@ -104,8 +104,8 @@ def _complete(
         raise Malformed("the backup's CA is not the one that it says")
     if draft.key_uri() is None:  # else the token has it
         files.read(draft.key_file)
-    for name in ("allowlists", "vendors"):  # an empty folder is not in the archive
-        (draft.path / name).mkdir(mode=0o700, exist_ok=True)
+    for place in (draft.allowlists_folder, draft.vendors_folder):  # an empty one is not in it
+        place.mkdir(mode=0o700, exist_ok=True)
     if damage := ReadOnly(draft.store_file, seconds=_LONG).damage():
         raise Malformed(f"the store in the backup is damaged: {damage}")
     with closing(Database.open(draft.store_file)) as database:

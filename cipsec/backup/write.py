@@ -86,7 +86,7 @@ def check_place(folder: CaFolder, target: Path) -> None:
 @contextlib.contextmanager
 def _alone(folder: CaFolder) -> Iterator[None]:
     """Let one backup be made at a time, and remove what a killed one left."""
-    lock, busy = folder.path / "backup.lock", f"another backup of {folder.path} is being made"
+    lock, busy = folder.backup_lock_file, f"another backup of {folder.path} is being made"
     with files.held(lock, patience=0, busy=busy):
         for left in folder.path.glob(".backup.*"):
             left.unlink()

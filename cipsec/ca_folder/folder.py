@@ -36,8 +36,8 @@ class CaFolder(Keyed):
             database=database,
             cas=self.roots(),
             provisioning=issuer,
-            vendors=Vendors(self.path / "vendors"),
-            lists=Allowlists(self.path / "allowlists"),
+            vendors=Vendors(self.vendors_folder),
+            lists=Allowlists(self.allowlists_folder),
             programs=Programs(self.path),
         )
 

@@ -37,9 +37,9 @@ class Keyed(Certificates):
     """The keys in a CA's folder, for who has their passphrase."""
 
     def keys_held(self) -> contextlib.AbstractContextManager[None]:
-        """Keep others from making keys, and from changing their passphrase, inside the block."""
+        """Keep others from making or moving keys, and from changing their passphrase."""
         return files.held(
-            self.path / "keys.lock",
+            self.keys_lock_file,
             patience=_PATIENCE_SECONDS,
             busy=f"another process is at work on the keys in {self.path}",
             hint="try again in a minute",

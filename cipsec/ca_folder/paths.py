@@ -82,6 +82,16 @@ class Paths:
         return Generation(self.predecessors_folder / fingerprint(root)[:16])
 
     @property
+    def allowlists_folder(self) -> Path:
+        """The lists of known devices, each a file."""
+        return self.path / "allowlists"
+
+    @property
+    def vendors_folder(self) -> Path:
+        """The vendors' trust anchors, each a file."""
+        return self.path / "vendors"
+
+    @property
     def store_file(self) -> Path:
         """The store: certificates, requests, users, events."""
         return self.path / "store.sqlite3"
@@ -95,6 +105,16 @@ class Paths:
     def crl_lock_file(self) -> Path:
         """Held by whoever signs a revocation list."""
         return self.path / "crl.lock"
+
+    @property
+    def keys_lock_file(self) -> Path:
+        """Held by whoever makes or moves keys, or changes their passphrase."""
+        return self.path / "keys.lock"
+
+    @property
+    def backup_lock_file(self) -> Path:
+        """Held by whoever makes a backup."""
+        return self.path / "backup.lock"
 
     @property
     def lock_file(self) -> Path:

@@ -31,12 +31,12 @@ class Ca:
     @property
     def lists(self) -> Path:
         """The folder of the allowlists."""
-        return self.folder.path / "allowlists"
+        return self.folder.allowlists_folder
 
     @property
     def vendors(self) -> Path:
         """The folder of the vendors."""
-        return self.folder.path / "vendors"
+        return self.folder.vendors_folder
 
     @property
     def server(self) -> ServerConfig:
