@@ -14,6 +14,7 @@ from cipsec.doctor import (
     channels,
     credentials,
     identity,
+    leftovers,
     lists,
     machine,
     permissions,
@@ -28,6 +29,7 @@ from cipsec.errors import LocalState, NotFound
 
 CA_CHECKS = (
     permissions.CHECKS
+    | leftovers.CHECKS
     | authority.CHECKS
     | rollover.CHECKS
     | policy.CHECKS
