@@ -154,7 +154,11 @@ def _tell(talk: Talk, order: Order, path: Path, made: Made) -> None:
     }
     talk.fields("report", record if talk.json else {k: v for k, v in record.items() if v})
     if signature:
+        # Of an intermediate CA, openssl insists on the root; the signature has the rest.
+        folder = order.folder
+        is_root = len(folder.path_to_root()) == 1
+        anchor = folder.certificate_file if is_root else folder.chain_file
         talk.say(
             "cipsec: verify it with: openssl cms -verify -binary -inform DER"
-            f" -in {signature.name} -content {path.name} -CAfile ca.pem -out /dev/null"
+            f" -in {signature.name} -content {path.name} -CAfile {anchor.name} -out /dev/null"
         )

@@ -16,6 +16,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from cipsec import times
 from cipsec.ca_folder import CaFolder, fingerprint, open_folder
+from tests.report.test_signing import verified
 from tests.support import ca, upper
 from tests.support.upper import Ca
 
@@ -152,6 +153,18 @@ def test_then_the_certificate(install: Install, cipsec: Cipsec, place: Path, roo
     found = cipsec("doctor", "--ca-dir", place, "--json").json["checks"]
     mine = [one["verdict"] for one in found if one["check"] in ("ca key", "ca certificate")]
     assert mine == ["ok", "ok", "ok"]
+
+
+def test_its_reports_are_verified_from_the_root(
+    install: Install, cipsec: Cipsec, place: Path, tmp_path: Path, root: Ca
+) -> None:
+    """With the file that the command names: openssl does not stop at an intermediate."""
+    install(root.answer(place / "ca.csr"), root.certificate)
+    path = tmp_path / "june.html"
+    ran = cipsec("ca", "report", "--ca-dir", place, "--sign", "-o", path)
+    assert f"-in {path.name}.p7s -content {path.name} -CAfile chain.pem" in ran.err
+    signature = path.with_name("june.html.p7s").read_bytes()
+    assert verified(tmp_path, place / "chain.pem", signature, path.read_bytes())
 
 
 def test_a_bundle_in_any_order(install: Install, place: Path, root: Ca) -> None:
