@@ -17,7 +17,7 @@ from cryptography import x509
 
 from cipsec import files
 from cipsec.ca import crl
-from cipsec.ca_folder import CaFolder, CrlIssuer
+from cipsec.ca_folder import CaFolder, CrlIssuer, fingerprint
 from cipsec.errors import LocalState
 from cipsec.pki import keys
 from cipsec.pki.faults import UNREADABLE
@@ -87,13 +87,22 @@ def read(file: Path) -> bytes:
 def why_due(
     folder: CaFolder, database: Database | ReadOnly, *, now: datetime, validity: timedelta
 ) -> str | None:
-    """Return why another list of the CA is due, None while the one in the folder is good.
+    """Return why another list of the CA is due, None while those in the folder are good.
 
-    It needs no key. Raises StoreFailed.
+    Also one of a root before, which who trusts that one looks at. It needs no key. Raises
+    StoreFailed, LocalState.
     """
     own = folder.certificate()
     measure = _Measure(now, validity, _newest(database))
-    return measure.objection(known(database, own), own, folder.crl_file)
+    if why := measure.objection(known(database, own), own, folder.crl_file):
+        return why
+    for one in folder.previous():
+        root = one.certificate()
+        ended = root.not_valid_after_utc <= now
+        why = None if ended else measure.objection(known(database, root), root, one.crl_file)
+        if why:
+            return f"of the former root {fingerprint(root)[:16]}: {why}"
+    return None
 
 
 def current(

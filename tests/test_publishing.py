@@ -11,10 +11,13 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from cipsec import rollover, times
 from cipsec.ca import profile
 from cipsec.ca.profile import PROVISIONING
 from cipsec.ca_folder import CaFolder
 from cipsec.errors import LocalState
+from cipsec.pki import keys
+from cipsec.rollover import Step
 from tests.store import rows
 from tests.support import ca, listed, programs
 from tests.support.listed import Plant
@@ -152,3 +155,19 @@ def test_openssl_refuses_what_is_revoked(plant: Plant, tmp_path: Path) -> None:
     assert answers["good"].returncode == 0, answers
     assert answers["gone"].returncode != 0
     assert b"certificate revoked" in answers["gone"].stderr
+
+
+def test_a_former_root_has_a_list_too(plant: Plant) -> None:
+    """After a roll-over that is due as well, until the root has ended."""
+    now = times.now()
+    step = Step(plant.folder, plant.store, "operator", now)
+    life = timedelta(days=9000)
+    rollover.prepare(step, None, key_type=keys.KeyType.EC_P256, validity=life)
+    rollover.activate(step, None)
+    assert len(plant.publish(now)) == 2
+    assert plant.due(now) is None
+    [former] = plant.folder.previous()
+    former.crl_file.unlink()
+    assert "of the former root" in str(plant.due(now))
+    assert len(plant.publish(now)) == 1
+    assert plant.due(now) is None

@@ -66,6 +66,7 @@ def verify(database: Database, known: Iterable[Head] = ()) -> Verified:
     Memory is bounded, however long the log is. What is appended meanwhile is walked as well.
     """
     walk = _Walk(_by_number(known))
+    walk.compare()  # a head of before the first event says how a log begins
     while rows := database.read(lambda db: _rows(db, walk.number)):
         for number, stored, *values in rows:
             walk.step(number, stored, values)
@@ -117,9 +118,10 @@ class _Walk:
             self._find(number, "changed", _changed(number, stored))
         self.number, self.hash = number, chain.as_hash(stored) or chain.START
         self.events += 1
-        self._compare()
+        self.compare()
 
-    def _compare(self) -> None:
+    def compare(self) -> None:
+        """Hold the hash up to here against the heads that are known of this event."""
         for wanted in self.known.get(self.number, ()):
             if wanted != self.hash:
                 detail = (

@@ -201,6 +201,12 @@ def test_a_head_of_a_number_that_is_missing(log: Database, heads: list[Head]) ->
 # Bounds.
 
 
+def test_a_head_of_before_the_first_event(log: Database) -> None:
+    """There is one, of every log; another number 0 is no head of any."""
+    assert verify(log, [Head(0, chain.START)]).intact
+    assert found(verify(log, [Head(0, b"\xff" * 32)])) == [(0, "head")]
+
+
 def test_a_log_that_is_wrong_throughout(store: Database) -> None:
     """The first of what was found, and how much there was."""
     record(store, 100)
