@@ -31,7 +31,6 @@ def change(folder: CaFolder, old: str | None, new: str | None, *, by: str, now: 
     opens all that it opened.
     """
     with folder.keys_held():
-        _forget_copy(folder)
         found = [file.resolve() for file in folder.key_files()]  # a link stays one
         opened = {file: keys.from_either_pem(files.read(file), old) for file in found}
         for file in opened:
@@ -66,15 +65,6 @@ def _exchange(folder: CaFolder, pem: bytes, event: Event) -> None:
             if files.read(file) != before:
                 files.replace(file, before)
             raise
-
-
-def _forget_copy(folder: CaFolder) -> None:
-    """Remove the copy of the CA's key that a roll-over made which was killed before its one step.
-
-    It would stay under the old passphrase, and the roll-over makes another.
-    """
-    if (left := folder.predecessor(folder.certificate())).exists():
-        left.remove()
 
 
 def settle(folder: CaFolder, passphrase: str | None) -> None:
