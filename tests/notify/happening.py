@@ -119,7 +119,7 @@ def _known(whom: Callable[[], Directory]) -> list[str]:
     return []
 
 
-async def until(holds: Callable[[], object], *, seconds: float = 20.0) -> None:
+async def until(holds: Callable[[], object], *, seconds: float = 60.0) -> None:
     """Wait until it holds; fail when it never does."""
     async with asyncio.timeout(seconds):
         while not holds():

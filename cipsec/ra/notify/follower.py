@@ -1,6 +1,7 @@
 """One channel that follows the log: it gathers, tells, and tries again; `deliver` reaches people.
 
-At least once: a message whose receipt was lost is told again.
+At least once: a message whose receipt was lost, by a crash or by a channel that hung when the
+server ended, is told again.
 """
 
 from __future__ import annotations
@@ -9,9 +10,10 @@ import asyncio
 import logging
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 from cipsec import times
 from cipsec.errors import CipsecError, LocalState
@@ -26,8 +28,11 @@ from cipsec.store.channels import ChannelRow
 from cipsec.store.database import Database
 from cipsec.store.writer import Writer
 
+T = TypeVar("T")
+
 _LOG = logging.getLogger(__name__)
 
+_END_SECONDS = 1.0
 _LONGEST_PAUSE = 300
 _TRY_SECONDS = int(SECONDS) + 5  # after which one that did not end is given up
 _IDLE_EVENTS = 1_000  # passed over before the cursor is written: a write for each would be many
@@ -77,7 +82,7 @@ class Follower:
             return True  # one message is to tell it all
         if not self.gathered.is_ripe(self.channel, now=now) or not _is_due(row, eager=self.eager):
             return False
-        return await self._tell(row, directory)
+        return await _seen_through(self._tell(row, directory))
 
     async def _row(self) -> ChannelRow:
         """Return where the channel stands; one that is new begins where the log ends."""
@@ -135,6 +140,21 @@ class Follower:
         await self.writer.write(
             lambda db: channels.delivered(db, row.name, cursor=upto, at=at, left=left)
         )
+
+
+async def _seen_through(work: Coroutine[None, None, T]) -> T:
+    """Return what `work` returns; cancelled, give it a second to end by itself.
+
+    Otherwise a server that ends between telling and recording that would tell all of it again.
+    """
+    task = asyncio.ensure_future(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task], timeout=_END_SECONDS)
+        task.cancel()
+        await asyncio.wait([task])
+        raise
 
 
 def _is_due(row: ChannelRow, *, eager: bool) -> bool:
