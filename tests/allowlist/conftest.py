@@ -6,7 +6,14 @@ from pathlib import Path
 
 import pytest
 
+from cipsec.ra.allowlist import background
 from cipsec.ra.allowlist.live import Allowlists
+
+
+@pytest.fixture(autouse=True)
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who waits for a list has two minutes: this machine may be busy."""
+    monkeypatch.setattr(background, "_PATIENCE_SECONDS", 120.0)
 
 
 @pytest.fixture

@@ -7,10 +7,19 @@ from pathlib import Path
 
 import pytest
 
+from cipsec.ra import external
+from cipsec.ra.allowlist import background
 from tests.support import est, vendor
 from tests.support.est import Server
 
 from .replacing import DEVICE, GENUINE, LISTED, SECOND
+
+
+@pytest.fixture(autouse=True)
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who waits for a list or a program has two minutes: this machine may be busy."""
+    monkeypatch.setattr(background, "_PATIENCE_SECONDS", 120.0)
+    monkeypatch.setattr(external, "_PATIENCE_SECONDS", 120.0)
 
 
 @pytest.fixture

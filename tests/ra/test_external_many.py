@@ -152,18 +152,19 @@ def test_one_who_leaves_does_not_end_it_for_the_others(
     assert (tmp_path / "ca" / "runs").read_text() == "run\n"
 
 
-def test_the_loop_goes_on(programs: Programs, script: Script) -> None:
+def test_the_loop_goes_on(programs: Programs, script: Script, tmp_path: Path) -> None:
     """Other requests are answered meanwhile."""
-    command = script("sleep 0.5")
+    command = script("until test -e go; do sleep 0.05; done")
 
-    async def count() -> int:
-        task, turns = asyncio.create_task(ask(programs, command)), 0
-        while not task.done():
+    async def turns() -> None:
+        task = asyncio.create_task(ask(programs, command))
+        for _ in range(20):
             await asyncio.sleep(0.01)
-            turns += 1
-        return turns
+        assert not task.done()
+        (tmp_path / "ca" / "go").touch()
+        assert (await task).holds
 
-    assert asyncio.run(count()) > 5
+    asyncio.run(turns())
 
 
 # Memory.
@@ -224,7 +225,7 @@ def test_closing_ends_what_runs(script: Script, tmp_path: Path) -> None:
     assert {type(result) for result in results} == {StoreFailed}
     for path in tmp_path.glob("*.pid-*"):
         assert not Path(f"/proc/{path.suffix.removeprefix('.pid-')}").exists()  # reaped as well
-    assert descriptors() == before
+    assert descriptors() <= before
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("exec")]
     with pytest.raises(StoreFailed):
         programs.opinion(command, "4711", dict)
@@ -239,7 +240,7 @@ def test_no_descriptor_is_left(script: Script, tmp_path: Path) -> None:
     for turn in range(3):
         for command in commands:
             asked(programs, command, str(turn))
-    assert descriptors() == before
+    assert descriptors() <= before
     asyncio.run(programs.close())
 
 

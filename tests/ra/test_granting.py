@@ -190,9 +190,7 @@ def overtaken(server: Server, asked: Request, between: Callable[[Database], obje
 
     async def scene() -> Response:
         with other.transaction():
-            answer = asyncio.create_task(server.ask(asked))
-            await asyncio.sleep(0.1)  # it is judged, and waits for the transaction
-            assert not answer.done()
+            answer = await server.judged(asked)
             between(other)
         return await answer
 

@@ -14,6 +14,7 @@ from cipsec.errors import CredentialsRefused, StoreFailed
 from cipsec.ra import logins as module
 from cipsec.ra import users
 from cipsec.ra.enrollment import Login, UserProof
+from cipsec.ra.lockout import Origin
 from cipsec.ra.logins import Logins
 from cipsec.ra.users import hash_password, verify_password
 from cipsec.store import users as rows
@@ -21,6 +22,7 @@ from cipsec.store.codes import Code
 from cipsec.store.database import Database
 from cipsec.store.events import Event
 from cipsec.store.users import UserRow
+from tests.support.asking import LONG
 
 NOW = datetime(2026, 11, 23, 5, 0, tzinfo=UTC)
 RIGHT, WRONG = Login("anna", "correct horse"), Login("anna", "battery staple")
@@ -457,14 +459,26 @@ def test_comparing_is_not_guessing_for_nothing(
 def test_only_who_failed_waits(logins: Logins, monkeypatch: pytest.MonkeyPatch) -> None:
     """After a failure this user waits at this address; others, and elsewhere, go ahead."""
 
+    pause = logins._pause
+
     async def scene() -> None:
+        others = asyncio.Event()
+
+        async def longer(origin: Origin) -> None:
+            if logins._lockout.delay(origin) > 0:
+                await others.wait()  # however long they take
+            await pause(origin)
+
         assert await attempt(logins, WRONG) == "refused"
         failed = time.monotonic()
-        slowed = asyncio.create_task(attempt(logins, RIGHT))
-        await asyncio.sleep(0)
-        assert await attempt(logins, Login("berta", "battery staple")) == "refused"
-        assert await attempt(logins, RIGHT, ELSEWHERE) == "in"
+        monkeypatch.setattr(logins, "_pause", longer)
+        async with asyncio.timeout(LONG):
+            slowed = asyncio.create_task(attempt(logins, RIGHT))
+            await asyncio.sleep(0)
+            assert await attempt(logins, Login("berta", "battery staple")) == "refused"
+            assert await attempt(logins, RIGHT, ELSEWHERE) == "in"
         assert not slowed.done()
+        others.set()
         assert await slowed == "in"
         assert time.monotonic() - failed >= 0.25
 

@@ -246,8 +246,7 @@ def test_the_issuer_itself_is_no_credential(server: Server) -> None:
 def test_an_own_certificate_signed_as_a_card_is_not_on_record(server: Server) -> None:
     """What the provisioning issuer signed is looked up among cards only, whatever its number."""
     own = server.record(ca.request())
-    issuer = server.folder.provisioning_certificate()
-    assert issuer
+    issuer = server.folder.provisioning_authority(None, server.now).certificate
     key = keys.from_pem(server.folder.provisioning_key_file.read_bytes(), None)
     forged = vendor.issue("CN=x", vendor.Party(issuer, key), serial=own.serial_number)
     shown = shown_by(server, forged.der)

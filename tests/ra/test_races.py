@@ -183,9 +183,7 @@ def meanwhile(server: Server, ask: Ask, work: Callable[[sqlite3.Connection], obj
     async def scene() -> Response:
         with other.transaction() as db:
             work(db)
-            request = asyncio.create_task(server.ask(ask.request()))
-            await asyncio.sleep(0.2)  # it is judged, and waits for the transaction
-            assert not request.done()
+            request = await server.judged(ask.request())
         return await request
 
     response = est.run(scene())

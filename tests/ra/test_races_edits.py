@@ -198,15 +198,13 @@ def test_rules_that_change_while_a_program_is_asked(server: Server, tmp_path: Pa
     folder = tmp_path / "scripts"
     folder.mkdir()
     go = folder / "go"
-    [program] = asking.scripts(folder)(
-        f"for _ in $(seq 80); do test -e {go} && break; sleep 0.05; done"
-    )
+    [program] = asking.scripts(folder)(f"until test -e {go}; do sleep 0.05; done")
     rule = f'[[rule]]\nname = "cmdb"\nwhen = {{ exec = ["{program}"] }}\nthen = "grant"\n'
     server.text = rule
 
     async def scene() -> Response:
         request = asyncio.create_task(server.ask(est.post(ca.request("CN=pc").der)))
-        await asyncio.sleep(0.2)
+        await asking.begun(server.sources.programs, "192.0.2.7", 1)
         assert not request.done()
         server.text = rule.replace("grant", "reject")
         go.touch()

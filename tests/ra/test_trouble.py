@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import dataclasses
 from datetime import timedelta
 
@@ -60,8 +59,7 @@ def test_two_polls_do_not_take_back_a_new_approval(server: Server) -> None:
             waiting = dataclasses.replace(row, state=State.PENDING, decided_by=None, serial=None)
             assert requests.reopen(db, waiting, State.GRANTED)
             requests.decide(db, identifier, State.APPROVED, by="berta", at=0, note=None)
-            poll = asyncio.create_task(server.ask(post(asked.der)))
-            await asyncio.sleep(0.1)
+            poll = await server.judged(post(asked.der))
         return await poll
 
     assert est.run(scene()).status == 202

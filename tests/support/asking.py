@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import math
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import SimpleNamespace
 
+import pytest
+
+from cipsec.ra import program
 from cipsec.ra.external import Opinion, Programs
 from cipsec.ra.notyet import NotYet
 
@@ -47,9 +53,29 @@ def until(condition: Callable[[], bool]) -> bool:
     return True
 
 
-def descriptors() -> list[str]:
-    """Return what this process has open."""
-    return sorted(path.name for path in Path("/proc/self/fd").iterdir())
+def hurry(monkeypatch: pytest.MonkeyPatch, begun: Path) -> None:
+    """Let the time of a program be over once it has written a file, however long that takes."""
+
+    def clock() -> float:
+        return math.inf if begun.exists() and begun.stat().st_size else 0.0
+
+    monkeypatch.setattr(program, "time", SimpleNamespace(monotonic=clock))
+
+
+async def begun(programs: Programs, address: str, count: int) -> None:
+    """Wait until programs are asked about that many requests of an address."""
+    async with asyncio.timeout(LONG):
+        while programs._by_address[address] < count:
+            await asyncio.sleep(0.01)
+
+
+def descriptors() -> set[tuple[str, str]]:
+    """Return what this process has open: numbers, and what they lead to."""
+    found = set()
+    for path in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(OSError):  # the one that was open to list them
+            found.add((path.name, str(path.readlink())))
+    return found
 
 
 def made(tmp_path: Path, *, seconds: float = LONG) -> Programs:

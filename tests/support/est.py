@@ -28,10 +28,12 @@ from cipsec.ra.authority import RegistrationAuthority
 from cipsec.ra.users import hash_password
 from cipsec.store import certificates, events, requests, users
 from cipsec.store.certificates import CertificateRow
+from cipsec.store.database import Database, Work
 from cipsec.store.events import Event
 from cipsec.store.requests import RequestRow, State
 from cipsec.store.writer import Writer
 from tests.support import ca
+from tests.support.asking import LONG
 
 T = TypeVar("T")
 
@@ -48,6 +50,19 @@ def run(coroutine: Coroutine[Any, Any, T]) -> T:
     return asyncio.run(coroutine)
 
 
+class _Writer(Writer):
+    """One that knows how often it was given something to do."""
+
+    def __init__(self, database: Database) -> None:
+        self.given = 0
+        super().__init__(database)
+
+    async def write(self, work: Work[T]) -> T:
+        """Run `work`, as the store's own does."""
+        self.given += 1
+        return await super().write(work)
+
+
 class Server:
     """One process's objects on a CA folder; a second one on the same folder is a restart.
 
@@ -62,8 +77,9 @@ class Server:
         self.tick = timedelta()
         self.authority = folder.authority(None)
         self.database = folder.store()
-        self.writer = Writer(self.database)
+        self.writer = _Writer(self.database)
         self.sources = folder.sources(self.database)
+        self.sources.programs._seconds = LONG  # this machine may be busy
         self.ra = RegistrationAuthority(
             self.authority,
             self.sources,
@@ -93,6 +109,19 @@ class Server:
     async def ask(self, request: Request) -> Response:
         """Answer one request, inside a running loop."""
         return await self.est.handle(request)
+
+    async def judged(self, request: Request) -> asyncio.Task[Response]:
+        """Return a request's answer to be, once it is judged and waits for the store.
+
+        For callers who hold the store: what they do to it was not there to be judged by.
+        """
+        before = self.writer.given
+        answer = asyncio.create_task(self.ask(request))
+        async with asyncio.timeout(LONG):
+            while self.writer.given == before:
+                assert not answer.done()
+                await asyncio.sleep(0.01)
+        return answer
 
     def answer(self, request: Request) -> Response:
         """Answer one request."""
