@@ -15,7 +15,8 @@ from cipsec.store.codes import Code
 from cipsec.store.events import Event
 from cipsec.store.writer import Writer
 from tests.notify.happening import following, until
-from tests.notify.receivers import HOST, PASSWORD, free_port, hook, identity, mailbox
+from tests.notify.receivers import PASSWORD, hook, identity, mailbox
+from tests.support.ports import HOST, free_port
 
 from .conftest import Cipsec
 

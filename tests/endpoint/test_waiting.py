@@ -22,6 +22,7 @@ from cipsec.pki.device import Mac
 from cipsec.pki.names import parse_san, parse_subject, show_name
 from tests.endpoint.acting import WAIT, Recorder, assert_matches, get, wish
 from tests.support.canned import EstServer, Plant, named, reply, text
+from tests.support.ports import free_port
 
 
 def test_waiting_for_approval(server: EstServer, folder: Folder) -> None:
@@ -112,7 +113,7 @@ def test_a_server_that_goes_away_while_waiting(
     plant: Plant, tmp_path: Path, folder: Folder
 ) -> None:
     """Is said once and tried again; before it had accepted, it is an error at once."""
-    first = EstServer(plant, tmp_path)
+    first = EstServer(plant, tmp_path, port=free_port())
     first.answers["simpleenroll"] = lambda _: WAIT
     with ExitStack() as stack:
         running = stack.enter_context(ExitStack())

@@ -6,7 +6,18 @@ from pathlib import Path
 
 import pytest
 
+from cipsec.ra.notify import blocking, command, deliver, network
+
 from .receivers import PASSWORD, Identity, identity
+
+
+@pytest.fixture(autouse=True)
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A delivery has two minutes: this machine may be busy."""
+    for module in (deliver, command):
+        monkeypatch.setattr(module, "SECONDS", 120.0)
+    monkeypatch.setattr(network, "CONNECT_SECONDS", 120.0)
+    monkeypatch.setattr(blocking, "_END_SECONDS", 120.0)
 
 
 @pytest.fixture

@@ -28,8 +28,8 @@ from cipsec import times
 from cipsec.ca import profile
 from cipsec.ca.authority import Authority, self_signed
 from cipsec.pki import csr, keys, names
+from tests.support.ports import HOST, free_port
 
-HOST = "127.0.0.1"
 USER, PASSWORD = "plant", "correct horse battery"
 
 
@@ -67,14 +67,7 @@ def identity(folder: Path, *, name: str = HOST) -> Identity:
     return made
 
 
-def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
-    """Return a port that nobody listens on."""
-    with socket.socket(socket.AF_INET, kind) as probe:
-        probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])
-
-
-def until(holds: Callable[[], object], *, seconds: float = 20.0) -> None:
+def until(holds: Callable[[], object], *, seconds: float = 120.0) -> None:
     """Wait until it holds; fail when it never does."""
     end = time.monotonic() + seconds
     while not holds():
@@ -122,7 +115,7 @@ def mailbox(
 ) -> Iterator[Mailbox]:
     """Serve SMTP: with STARTTLS and AUTH, with TLS from the start, or with nothing of the kind."""
     box = Mailbox(port=free_port(), refused=refused)
-    options: dict[str, Any] = {"hostname": HOST, "port": box.port}
+    options: dict[str, Any] = {"hostname": HOST, "port": box.port, "ready_timeout": 120.0}
     if tls is not None and implicit:
         options["ssl_context"] = tls.context()
     elif tls is not None:

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from cipsec.errors import CipsecError, CredentialsRefused, LocalState, Unreachable
+from tests.support.ports import HOST, free_port
 
 from .happening import send, told
-from .receivers import HOST, PASSWORD, USER, Identity, free_port, identity, mailbox, misbehaving
+from .receivers import PASSWORD, USER, Identity, identity, mailbox, misbehaving
 
 ADDRESSES = 'from = "ca@plant.example"\nto = ["a@plant.example", "b@plant.example"]\n'
 

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from cipsec.errors import LocalState, Malformed, Unreachable
+from tests.support.ports import HOST, free_port
 
 from .happening import send, told
-from .receivers import HOST, free_port, hook
+from .receivers import hook
 
 CHANNEL = 'type = "apprise"\nurls_file = "push.urls"\n'
 

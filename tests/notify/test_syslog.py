@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 
 from cipsec.errors import Unreachable
 from cipsec.ra.notify.syslog import entry
+from tests.support.ports import HOST, free_port
 
 from .happening import REQUEST, send, told
-from .receivers import HOST, Identity, collector, free_port, identity, until
+from .receivers import Identity, collector, identity, until
 
 # RFC 5424 section 6, as far as cipsec uses it.
 HEAD = re.compile(
