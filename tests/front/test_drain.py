@@ -10,17 +10,18 @@ import time
 import pytest
 
 from cipsec.est.wire import Request, Response
-from cipsec.front.limits import Limits
 from cipsec.front.server import FrontServer
-from tests.front.serving import GET, PATIENCE, Client, connect, context, post, serving
+from tests.front.serving import GET, PATIENCE, Client, connect, context, limits, post, serving
 from tests.support.canned import Plant
 
 
 def test_drain(plant: Plant) -> None:
     """Idle ones are told goodbye; half-sent and running requests are answered; then it is over."""
 
+    release = threading.Event()
+
     async def slowly(request: Request) -> Response:
-        await asyncio.sleep(0.2)
+        await asyncio.to_thread(release.wait, PATIENCE)
         return Response(200, request.body)
 
     whole = post(b"half")
@@ -44,6 +45,7 @@ def test_drain(plant: Plant) -> None:
         with pytest.raises(OSError, match="refused"):
             socket.create_connection(("127.0.0.1", front.port))
         half.send(whole[-2:])
+        release.set()
         for client, body in ((half, b"half"), (running, b"running")):
             answer = client.receive()
             assert (answer.body, answer.headers["Connection"]) == (body, "close")
@@ -87,7 +89,7 @@ def test_drain_serves_those_who_wait(plant: Plant) -> None:
 
     statuses: list[int] = []
     with (
-        serving(plant, Limits(places=1, stall=60), handle=handle) as front,
+        serving(plant, limits(places=1, stall=60), handle=handle) as front,
         Client(front.port, plant) as first,
     ):
         first.send(GET)

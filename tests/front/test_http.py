@@ -11,8 +11,16 @@ import pytest
 from OpenSSL import SSL
 
 from cipsec.est.wire import Request, Response
-from cipsec.front.limits import Limits
-from tests.front.serving import GET, PATIENCE, Client, Front, openssl_client, post, serving
+from tests.front.serving import (
+    GET,
+    PATIENCE,
+    Client,
+    Front,
+    limits,
+    openssl_client,
+    post,
+    serving,
+)
 from tests.support.canned import Plant
 
 
@@ -139,7 +147,7 @@ def test_requests_that_come_while_another_is_answered(plant: Plant) -> None:
 def test_too_many_requests_without_waiting(plant: Plant) -> None:
     """Those within the limit are answered; then the connection ends."""
     with (
-        serving(plant, Limits(pipeline=3)) as front,
+        serving(plant, limits(pipeline=3)) as front,
         Client(front.port, plant) as client,
     ):
         client.send(GET * 10)
@@ -233,9 +241,10 @@ def test_the_client_has_sent_all_and_says_so(plant: Plant) -> None:
 def test_the_client_is_gone_before_its_answer(plant: Plant) -> None:
     """What was begun is finished, for its effects; nobody is told."""
     finished: list[bool] = []
+    release = threading.Event()
 
     async def slowly(request: Request) -> Response:
-        await asyncio.sleep(0.1)
+        await asyncio.to_thread(release.wait, PATIENCE)
         finished.append(True)
         return Response(200)
 
@@ -243,7 +252,9 @@ def test_the_client_is_gone_before_its_answer(plant: Plant) -> None:
         with Client(front.port, plant) as client:
             client.send(GET)
             front.wait(lambda counters: counters.answering == 1)
-        front.wait(lambda counters: counters.open == 0 and counters.answering == 0)
+        front.wait(lambda counters: counters.open == 0)
+        release.set()
+        front.wait(lambda counters: counters.answering == 0)
         assert finished == [True]
 
 

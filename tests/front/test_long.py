@@ -10,14 +10,14 @@ import socket
 import ssl
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 
 import pytest
 
 from cipsec.est.wire import Request, Response
 from cipsec.front.limits import Limits
 from cipsec.front.server import FrontServer
-from tests.front.serving import PATIENCE, Client, connect, serving
+from tests.front.serving import PATIENCE, Client, connect, limits, receive, serving
 from tests.support.canned import Plant
 
 BODY = bytes(range(256)) * 24 * 1024  # 6 MiB
@@ -51,8 +51,8 @@ def test_what_is_only_measured(plant: Plant) -> None:
 
 def test_who_does_not_take_it_keeps_no_place(plant: Plant) -> None:
     """More of them than there are places, and another is served; memory holds one body for all."""
-    limits = Limits(places=4, sessions=64, stall=0.05)
-    with serving(plant, limits, handle=long) as front, ExitStack() as stack:
+    few = limits(places=4, sessions=64, stall=0.05)
+    with serving(plant, few, handle=long) as front, ExitStack() as stack:
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         for _ in range(40):
             lazy = stack.enter_context(Client(front.port, plant))
@@ -66,7 +66,7 @@ def test_who_does_not_take_it_keeps_no_place(plant: Plant) -> None:
 def test_who_does_not_take_it_is_cut_off(plant: Plant) -> None:
     """At the deadline of an answer."""
     with (
-        serving(plant, Limits(answer=1.0), handle=long) as front,
+        serving(plant, limits(answer=1.0), handle=long) as front,
         Client(front.port, plant) as lazy,
     ):
         lazy.send(_GET)
@@ -111,22 +111,38 @@ class _Plain:
         self._thread.join(PATIENCE)
 
 
+@contextmanager
+def _plain(few: Limits) -> Iterator[int]:
+    running = _Plain(few)
+    try:
+        yield running.port
+    finally:
+        running.close()
+
+
 @pytest.fixture
 def plain() -> Iterator[_Plain]:
-    """A server that has little patience."""
-    running = _Plain(Limits(greeting=1.0, request=1.0, idle=1.0))
+    """A server."""
+    running = _Plain(limits())
     yield running
     running.close()
 
 
 def test_without_tls(plain: _Plain) -> None:
-    """Several requests on one connection, which ends when it is idle."""
+    """Several requests on one connection."""
     connection = http.client.HTTPConnection("127.0.0.1", plain.port, timeout=PATIENCE)
     for _ in range(3):
         connection.request("GET", "/")
         assert connection.getresponse().read() == BODY
-    assert connection.sock.recv(1) == b""
     connection.close()
+
+
+def test_without_tls_and_without_a_word() -> None:
+    """A connection that is idle ends."""
+    with _plain(limits(idle=0.3)) as port, connect(port) as idle, idle.makefile("rb") as answers:
+        idle.sendall(_GET)
+        assert receive(answers).body == BODY
+        assert answers.read() == b""
 
 
 def test_its_clients_leave_files_for_who_enrolls() -> None:
@@ -134,7 +150,7 @@ def test_its_clients_leave_files_for_who_enrolls() -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (240, hard))
     try:
-        running = _Plain(Limits())
+        running = _Plain(limits())
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     with ExitStack() as stack:
@@ -146,9 +162,10 @@ def test_its_clients_leave_files_for_who_enrolls() -> None:
 
 
 @pytest.mark.parametrize("sent", [b"", b"G", b"GET / HTTP/1.1\r\nHost: x\r\n"])
-def test_a_silent_client_without_tls(plain: _Plain, sent: bytes) -> None:
+def test_a_silent_client_without_tls(sent: bytes) -> None:
     """Cut off; who has begun a request is told."""
-    with connect(plain.port) as silent:
+    few = limits(request=0.3) if sent else limits(greeting=0.3)
+    with _plain(few) as port, connect(port) as silent:
         silent.sendall(sent)
         answer = b""
         while piece := silent.recv(1000):
