@@ -15,8 +15,12 @@ from cipsec.store.users import UserRow
 
 from .looking import FAIL, OK, WARN, at_ca, brief, change, rules
 
-_NOW = int(times.now().timestamp())
 _MONTH = 31 * 86_400
+
+
+def _now() -> int:
+    """Return the time; not that of when the module was read, which is long ago in the end."""
+    return int(times.now().timestamp())
 
 
 def _user(name: str, **limits: int) -> UserRow:
@@ -49,7 +53,11 @@ def test_unknown_user(ca_folder: CaFolder) -> None:
 
 
 def _card(serial: str = "01", **values: int | None) -> CredentialRow:
-    given: dict[str, int | None] = {"uses": 3, "not_after": _NOW + 10 * _MONTH, "created_at": _NOW}
+    given: dict[str, int | None] = {
+        "uses": 3,
+        "not_after": _now() + 10 * _MONTH,
+        "created_at": _now(),
+    }
     return CredentialRow(serial, f"card-{serial}", created_by="root", **given | values)  # type: ignore[arg-type]  # numbers only
 
 
@@ -78,7 +86,7 @@ def test_credentials_that_are_over(ca_folder: CaFolder) -> None:
     ca_folder.provisioning_authority(None, times.now())
 
     def work(db: sqlite3.Connection) -> None:
-        old = {"created_at": _NOW - _MONTH}
+        old = {"created_at": _now() - _MONTH}
         credentials.insert(db, _card("01", uses=1, **old))
         uses.spend(db, _card("01").key, "e1", serial="aa", at=0)
         credentials.insert(db, _card("02", not_after=1_000, **old))
