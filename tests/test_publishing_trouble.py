@@ -193,6 +193,7 @@ from pathlib import Path
 from cipsec import publishing
 from cipsec.ca_folder import CaFolder
 
+publishing._PATIENCE_SECONDS = 600  # four on a busy machine do not take turns
 folder = CaFolder(Path(sys.argv[1]))
 store = folder.store()
 issuers = folder.crl_issuers([folder.authority(None)])

@@ -23,6 +23,7 @@ from cipsec.store import events
 from cipsec.store.codes import Code
 from cipsec.store.events import Event
 from tests.support import ca, programs
+from tests.support.asking import until
 
 from .saving import PASSPHRASE, bring_back, contents, rows, save
 
@@ -136,7 +137,7 @@ def test_two_at_once(ca_folder: CaFolder, tmp_path: Path) -> None:
 
 def test_while_others_write(ca_folder: CaFolder, tmp_path: Path) -> None:
     """A copy of one moment: of events that are written in pairs none is there alone."""
-    stop = threading.Event()
+    stop, pairs = threading.Event(), [0]
 
     def both(db: sqlite3.Connection) -> None:
         for _ in range(2):
@@ -144,14 +145,21 @@ def test_while_others_write(ca_folder: CaFolder, tmp_path: Path) -> None:
 
     def pair() -> None:
         with closing(ca_folder.store()) as database:
+            # They do not take turns: on a busy machine one may wait for long.
+            database.connection().execute("PRAGMA busy_timeout=600000")
             while not stop.is_set():
                 database.write(both)
+                pairs[0] += 1
 
     writers = [threading.Thread(target=pair) for _ in range(2)]
     for writer in writers:
         writer.start()
     try:
-        made = [save(ca_folder, tmp_path / f"backup-{number}") for number in range(3)]
+        made = []
+        for number in range(3):
+            before = pairs[0]
+            assert until(lambda before=before: pairs[0] > before)  # type: ignore[misc]  # bound now
+            made.append(save(ca_folder, tmp_path / f"backup-{number}"))
     finally:
         stop.set()
         for writer in writers:
@@ -202,7 +210,8 @@ def test_a_log_that_grows(ca_folder: CaFolder, tmp_path: Path) -> None:
     def grow() -> None:
         while not stop.is_set():
             with log.open("a") as file:
-                file.write("x" * 100_000 + "\n")
+                file.write("x" * 10_000 + "\n")
+            stop.wait(0.001)  # it takes long on a busy machine, and disks are small
 
     writer = threading.Thread(target=grow)
     writer.start()

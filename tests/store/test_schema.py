@@ -297,7 +297,7 @@ def test_processes_at_once(old: Path) -> None:
         )
         for _ in range(3)
     ]
-    outputs = [process.communicate("\n", timeout=60)[0] for process in started]
+    outputs = [process.communicate("\n", timeout=600)[0] for process in started]
     assert outputs == [f"{len(CERTIFICATES)}\n"] * 3
     assert [process.returncode for process in started] == [0, 0, 0]
     assert version(old) == schema.VERSION
@@ -320,7 +320,7 @@ Database.open(Path(sys.argv[1]))
 def test_a_crash_in_the_middle_leaves_the_old_version(old: Path, store: Database) -> None:
     """Killed after the tables were changed and before the end: all or nothing."""
     before = described(old)
-    killed = subprocess.run([sys.executable, "-c", CRASH, str(old)], check=False, timeout=60)
+    killed = subprocess.run([sys.executable, "-c", CRASH, str(old)], check=False, timeout=600)
     assert killed.returncode == -9
     assert version(old) == 1
     assert described(old) == before

@@ -159,12 +159,12 @@ def test_an_event_loop_that_ended_disturbs_nobody(store: Database, writer: Write
 
     def holds(_: sqlite3.Connection) -> None:
         held.set()
-        go_on.wait(10)
+        go_on.wait(120)
 
     async def leaves() -> None:
         asyncio.create_task(writer.write(holds))  # noqa: RUF006  # ends with its loop
         asyncio.create_task(writer.write(insert("01")))  # noqa: RUF006
-        await asyncio.to_thread(held.wait, 10)
+        await asyncio.to_thread(held.wait, 120)
 
     asyncio.run(leaves())
     go_on.set()
@@ -194,7 +194,7 @@ def test_a_disk_that_stopped_answering_is_said_so(store: Database, writer: Write
     go_on = threading.Event()
 
     async def scene() -> None:
-        waiting = [asyncio.create_task(writer.write(lambda _: go_on.wait(30)))]
+        waiting = [asyncio.create_task(writer.write(lambda _: go_on.wait(120)))]
         waiting += [asyncio.create_task(writer.write(lambda _: True)) for _ in range(4300)]
         await asyncio.sleep(0.1)
         with pytest.raises(StoreFailed, match="busy"):
@@ -220,7 +220,7 @@ def writing(store: Path, *arguments: str) -> subprocess.Popen[str]:
 def test_two_processes_write_at_once(store: Database) -> None:
     """Workers share the file: no row is lost, none fails."""
     workers = [writing(store.path, name, "400") for name in ("a", "b")]
-    printed = [line for worker in workers for line in worker.communicate(timeout=60)[0].split()]
+    printed = [line for worker in workers for line in worker.communicate(timeout=600)[0].split()]
     assert [worker.returncode for worker in workers] == [0, 0]
     expected = [f"{name}-{n:06}" for name in ("a", "b") for n in range(400)]
     assert sorted(printed) == expected
@@ -248,7 +248,7 @@ def test_kill_9_loses_nothing_that_was_answered(answered: int, store: Database) 
 def test_a_full_disk_for_real(store: Database) -> None:
     """The system refuses to let the files grow: StoreFailed, nothing half; later it goes on."""
     worker = writing(store.path, "f", "100", str(200 * 1024))
-    printed = worker.communicate(timeout=60)[0].splitlines()
+    printed = worker.communicate(timeout=600)[0].splitlines()
     assert worker.returncode == 0
     said = [line for line in printed if line.startswith("failed")]
     assert len(said) == 1
