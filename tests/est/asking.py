@@ -28,7 +28,7 @@ def make(binding: bytes | None) -> bytes:
 def session(server: EstServer, **options: Any) -> Session:
     """Return a session that trusts the server's CA."""
     context = client_context([server.plant.certificate], by_name=True)
-    return Session(server.url, context, timeout=10.0, **options)
+    return Session(server.url, context, timeout=60, **options)
 
 
 def enroll(server: EstServer, login: Login | None = None) -> list[x509.Certificate]:

@@ -83,7 +83,7 @@ LAYOUTS: dict[str, Callable[[Plant], Reply]] = {
 def test_reads_every_layout_of_cacerts(start: Start, plant: Plant, layout: str) -> None:
     """Each layout that some client of the field could not read is read."""
     server = start({"cacerts": lambda _: LAYOUTS[layout](plant)})
-    assert fetch_cacerts_unverified(server.url, timeout=10) == [plant.certificate]
+    assert fetch_cacerts_unverified(server.url, timeout=60) == [plant.certificate]
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
@@ -99,7 +99,7 @@ def test_takes_201_for_a_certificate_and_not_for_cacerts(start: Start, plant: Pl
     assert enroll(server) == [plant.certificate]
     server.answers["cacerts"] = lambda _: certs([plant.certificate], status=201)
     with pytest.raises(BadAnswer, match="unexpected status 201"):
-        fetch_cacerts_unverified(server.url, timeout=10)
+        fetch_cacerts_unverified(server.url, timeout=60)
 
 
 @pytest.mark.parametrize("status", [204, 404, 401, 501])
@@ -232,7 +232,7 @@ def test_garbage_is_a_bad_answer(start: Start, garbage: bytes) -> None:
     """Whatever it is, it is said in one sentence."""
     server = start({"cacerts": lambda _: Reply([garbage], close=True)})
     with pytest.raises(BadAnswer):
-        fetch_cacerts_unverified(server.url, timeout=10)
+        fetch_cacerts_unverified(server.url, timeout=60)
 
 
 def test_huge_answers_are_cut_off(start: Start) -> None:
@@ -240,7 +240,7 @@ def test_huge_answers_are_cut_off(start: Start) -> None:
     endless = b"HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n\r\n" + b"A" * 2_000_000
     server = start({"cacerts": lambda _: Reply([endless], close=True)})
     with pytest.raises(BadAnswer, match="larger than"):
-        fetch_cacerts_unverified(server.url, timeout=10)
+        fetch_cacerts_unverified(server.url, timeout=60)
 
 
 @pytest.mark.parametrize("where", ["headers", "body"])
@@ -259,8 +259,8 @@ def test_nobody_there(start: Start) -> None:
     """Refused, unresolvable, or not TLS."""
     server = start(plain=True)
     with pytest.raises(BadAnswer, match="does not speak TLS"):
-        fetch_cacerts_unverified(server.url, timeout=10)
+        fetch_cacerts_unverified(server.url, timeout=60)
     with pytest.raises(Unreachable, match="connection refused"):
-        fetch_cacerts_unverified("https://127.0.0.1:1/x", timeout=10)
+        fetch_cacerts_unverified("https://127.0.0.1:1/x", timeout=60)
     with pytest.raises(Unreachable, match="cannot be reached"):
-        fetch_cacerts_unverified("https://no.such.host.invalid/x", timeout=10)
+        fetch_cacerts_unverified("https://no.such.host.invalid/x", timeout=60)

@@ -187,14 +187,14 @@ def test_redirects_elsewhere_are_not(start: Start, target: str) -> None:
     """Another origin would need all checks anew, and nobody agreed to send the CSR there."""
     server = start({"cacerts": lambda _: text(302, "", ("Location", target))})
     with pytest.raises(BadAnswer, match="redirects to"):
-        fetch_cacerts_unverified(server.url, timeout=10)
+        fetch_cacerts_unverified(server.url, timeout=60)
 
 
 def test_redirects_in_circles_end(start: Start) -> None:
     """After a few."""
     server = start({"cacerts": lambda s: text(302, "", ("Location", s.path))})
     with pytest.raises(BadAnswer, match="in circles"):
-        fetch_cacerts_unverified(server.url, timeout=10)
+        fetch_cacerts_unverified(server.url, timeout=60)
     assert len(server.seen) == 3
 
 

@@ -40,7 +40,7 @@ def _context(server: Serving) -> ssl.SSLContext:
 
 
 def _connect(server: Serving) -> ssl.SSLSocket:
-    raw = socket.create_connection(("127.0.0.1", server.port), timeout=30)
+    raw = socket.create_connection(("127.0.0.1", server.port), timeout=120)
     return _context(server).wrap_socket(raw, server_hostname="localhost")
 
 
@@ -131,13 +131,13 @@ def test_running_request_is_answered_when_the_server_ends(lab: Path) -> None:
         server.process.send_signal(signal.SIGTERM)
         time.sleep(0.2)
         certificate = _certificate(connection, request[-10:])
-    assert server.process.wait(timeout=30) == 0
+    assert server.process.wait(timeout=120) == 0
     assert certificate.public_bytes(Encoding.DER) in _recorded(lab)
 
 
 def test_ends_by_itself(lab: Path) -> None:
     """`--for` ends the server with success."""
-    assert serving.start(lab, "--for", "1s").process.wait(timeout=30) == 0
+    assert serving.start(lab, "--for", "1s").process.wait(timeout=120) == 0
 
 
 def test_second_server_on_the_folder_is_refused(lab: Path) -> None:
@@ -174,7 +174,6 @@ def test_rules_take_effect_while_it_runs(ca_folder: CaFolder) -> None:
     with serving.serving(ca_folder.path) as server:
         for text, expected in ((good, 202), ("[[rule]]\n", 503), (good, 202)):
             config.write_text(text)
-            time.sleep(1.2)  # the file is looked at once in a second
             with _connect(server) as connection:
                 assert load.exchange(connection, load.requests(1)[0]) == expected
         events = serving.result("ca", "log", "--ca-dir", ca_folder.path)["events"]
@@ -200,7 +199,7 @@ def test_tls_profile_takes_effect_while_it_runs(ca_folder: CaFolder) -> None:
         assert not _takes_cbc(server)
         for text, taken in ((legacy, True), (default, False)):
             config.write_text(text)
-            until = time.monotonic() + 30
+            until = time.monotonic() + 120
             while _takes_cbc(server) is not taken:
                 assert time.monotonic() < until, "the profile is not taken over"
 
@@ -233,7 +232,7 @@ def test_lost_worker_ends_the_server(lab: Path) -> None:
     """A worker that is killed ends the server, so that whoever watches it starts it anew."""
     server = serving.start(lab, "--workers", "2")
     os.kill(_children(server.process.pid)[0], signal.SIGKILL)
-    assert server.process.wait(timeout=30) == 1
+    assert server.process.wait(timeout=120) == 1
 
 
 # wrap_socket leaves its socket open where the peer is gone before the handshake begins.

@@ -55,7 +55,7 @@ def _renew(plant: Path, name: str) -> str:
 
 
 def _until(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + 60
+    end = time.monotonic() + 120
     while not condition():
         assert time.monotonic() < end, "it does not come about"
         time.sleep(0.1)

@@ -16,7 +16,7 @@ from typing import Any
 
 from tests.support.clock import environment
 
-_START_SECONDS = 60
+_START_SECONDS = 180
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class Serving:
     def stop(self, number: int = signal.SIGTERM) -> int:
         """Send a signal and return the exit status."""
         self.process.send_signal(number)
-        return self.process.wait(timeout=30)
+        return self.process.wait(timeout=120)
 
 
 def cipsec(
@@ -58,7 +58,7 @@ def cipsec(
         input=stdin,
         capture_output=True,
         check=False,
-        timeout=120,
+        timeout=300,
         env=environment(clock),
     )
 

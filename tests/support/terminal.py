@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-_PATIENCE_SECONDS = 30.0
+_PATIENCE_SECONDS = 120.0
 # getpass talks to the controlling terminal, which a new session has to take first.
 _RUN = (
     "import fcntl, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0);from cipsec._cli import run; run()"

@@ -33,7 +33,7 @@ READERS = ("Virtual PCD 00 00", "Virtual PCD 00 01")
 _FIRST_PORT = 35963
 _SOCKET = "PCSCLITE_CSOCK_NAME"
 _CLONE_NEWNET = 0x40000000
-_PATIENCE = 30.0
+_PATIENCE = 120.0
 _OFF, _ON, _RESET, _GET_ATR = 0, 1, 2, 4
 # systemd's socket activation, by hand: the daemon finds its listening socket as descriptor 3. Its
 # own /run/pcscd keeps it from the pid file of the system's daemon.
@@ -90,7 +90,7 @@ class Pcscd:
             _wait_for(partial(_is_empty, reader), "the card to be gone")
         # A card that is pulled in use is gone at once, but pcscd's thread that sees cards come
         # looks every 0.4 s, and must have found the reader empty.
-        time.sleep(1)
+        time.sleep(2)
 
     def kill(self) -> None:
         """End the daemon at once, as a crash does."""

@@ -36,7 +36,7 @@ def ask(
     server: EstServer, anchors: Sequence[x509.Certificate], *, by_name: bool = True
 ) -> list[x509.Certificate]:
     """Connect and ask for /cacerts."""
-    with Session(server.url, client_context(anchors, by_name=by_name), timeout=10) as session:
+    with Session(server.url, client_context(anchors, by_name=by_name), timeout=60) as session:
         return session.cacerts()
 
 
@@ -194,7 +194,7 @@ def test_openssl_agrees(plant: Plant, tmp_path: Path) -> None:
             url = f"https://127.0.0.1:{line.rpartition(':')[2].strip()}/.well-known/est"
             for anchors, error in [(plant, Unreachable), (Plant("Other"), Untrusted)]:
                 context = client_context([anchors.certificate], by_name=True)
-                with Session(url, context, timeout=10) as session, pytest.raises(error):
+                with Session(url, context, timeout=60) as session, pytest.raises(error):
                     session.cacerts()  # its status page is no PKCS#7
         finally:
             process.kill()

@@ -101,7 +101,7 @@ def test_presented(
     context.minimum_version = context.maximum_version = version
     context.verify_mode = demands
     with serving(shaking(context)) as port:
-        seen = presented("127.0.0.1", port, timeout=10)
+        seen = presented("127.0.0.1", port, timeout=60)
     assert [c.subject for c in seen.chain] == [name("leaf"), name("issuer")]
     assert (seen.version, seen.asks) == (shown, demands != ssl.CERT_NONE)
     assert seen.cipher
@@ -118,12 +118,12 @@ def test_server_name(chain: Path, host: str, sent: str | None) -> None:
     names: list[str | None] = []
     context.sni_callback = lambda _socket, asked, _context: names.append(asked)
     with serving(shaking(context)) as port:
-        presented(host, port, timeout=10)
+        presented(host, port, timeout=60)
     assert names == [sent]
 
 
 def silence(connection: socket.socket) -> None:
-    connection.settimeout(10)
+    connection.settimeout(60)
     while connection.recv(4096):
         pass
 
@@ -153,7 +153,7 @@ def test_what_is_not_tls(said: bytes) -> None:
         serving(lambda connection: connection.sendall(said)) as port,
         pytest.raises(Unreachable),
     ):
-        presented("127.0.0.1", port, timeout=10)
+        presented("127.0.0.1", port, timeout=60)
 
 
 ALERT = b"\x15\x03\x03\x00\x02\x02"  # fatal
@@ -180,7 +180,7 @@ def test_what_answers_otherwise_is_told_in_words(said: bytes, message: str) -> N
         silence(connection)
 
     with serving(answer) as port, pytest.raises(BadAnswer, match=message):
-        presented("127.0.0.1", port, timeout=10)
+        presented("127.0.0.1", port, timeout=60)
 
 
 def test_a_certificate_that_cannot_be_read(tmp_path: Path) -> None:
@@ -190,7 +190,7 @@ def test_a_certificate_that_cannot_be_read(tmp_path: Path) -> None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(tmp_path / "x.pem")
     with serving(shaking(context)) as port, pytest.raises(BadAnswer) as caught:
-        presented("127.0.0.1", port, timeout=10)
+        presented("127.0.0.1", port, timeout=60)
     assert "presents a certificate that cannot be read: 6 is not a valid" in caught.value.message
     assert caught.value.hint == f"openssl s_client -showcerts -connect 127.0.0.1:{port}"
 
@@ -219,4 +219,4 @@ def test_ports_without_tls_have_a_neighbour() -> None:
 def test_nobody_there(host: str, port: int) -> None:
     """Ports that cannot be, names that are none, and nobody listening: unreachable."""
     with pytest.raises(Unreachable, match="cannot be reached"):
-        presented(host, port, timeout=10)
+        presented(host, port, timeout=60)

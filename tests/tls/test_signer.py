@@ -101,7 +101,7 @@ def openssl_server(plant: Plant, folder: Path, *options: str) -> Iterator[int]:
 def get(context: ssl.SSLContext, port: int) -> bytes:
     """Return the first bytes of the status page."""
     with (
-        socket.create_connection(("127.0.0.1", port), timeout=30) as link,
+        socket.create_connection(("127.0.0.1", port), timeout=120) as link,
         context.wrap_socket(link, server_hostname="localhost") as secured,
     ):
         secured.sendall(b"GET / HTTP/1.0\r\n\r\n")
@@ -217,7 +217,7 @@ def test_a_resumed_session_signs_nothing(plant: Plant, tmp_path: Path) -> None:
         session = None
         for resumed in (False, True):
             with (
-                socket.create_connection(("127.0.0.1", server.port), timeout=30) as link,
+                socket.create_connection(("127.0.0.1", server.port), timeout=120) as link,
                 context.wrap_socket(link, server_hostname="localhost", session=session) as secured,
             ):
                 session = secured.session
@@ -420,7 +420,7 @@ def test_a_connection_keeps_what_it_needs(plant: Plant, tmp_path: Path) -> None:
     trace = weakref.ref(signer.use(context, certificate, soft))
     with (
         EstServer(plant, tmp_path, demand_client=True).running() as server,
-        socket.create_connection(("127.0.0.1", server.port), timeout=30) as link,
+        socket.create_connection(("127.0.0.1", server.port), timeout=120) as link,
     ):
         secured = context.wrap_socket(
             link, server_hostname="localhost", do_handshake_on_connect=False

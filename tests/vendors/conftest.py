@@ -9,7 +9,7 @@ import pytest
 
 from cipsec.ra.vendors import Vendors
 
-_PATIENCE_SECONDS = 30.0
+_PATIENCE_SECONDS = 120.0
 
 
 @pytest.fixture
