@@ -96,7 +96,7 @@ def exchange(connection: SSL.Connection | ssl.SSLSocket, request: bytes) -> int:
     connection.sendall(request)
     answer = b""
     while b"\r\n\r\n" not in answer:
-        answer += connection.recv(16384)
+        answer += _more(connection)
     head, _, body = answer.partition(b"\r\n\r\n")
     length = next(
         int(line.split(b":")[1])
@@ -104,8 +104,15 @@ def exchange(connection: SSL.Connection | ssl.SSLSocket, request: bytes) -> int:
         if line.lower().startswith(b"content-length")
     )
     while len(body) < length:
-        body += connection.recv(16384)
+        body += _more(connection)
     return int(head.split(b" ", 2)[1])
+
+
+def _more(connection: SSL.Connection | ssl.SSLSocket) -> bytes:
+    """Return what comes next; there must be something."""
+    piece = connection.recv(16384)
+    assert piece, "the server hung up in the middle of its answer"
+    return piece
 
 
 def in_parallel(work: Sequence[Callable[[], None]]) -> None:

@@ -298,7 +298,10 @@ def _read(link: ssl.SSLSocket, number: int) -> Seen | None:
     first, *lines = head.decode("latin-1").split("\r\n")
     headers = {n.lower(): v.strip() for n, _, v in (line.partition(":") for line in lines)}
     while len(body) < int(headers.get("content-length", "0")):
-        body += link.recv(65536)
+        piece = link.recv(65536)
+        if not piece:  # the client left in the middle
+            return None
+        body += piece
     method, path, _ = first.split(" ")
     tls12 = link.version() == "TLSv1.2"
     binding = link.get_channel_binding("tls-unique") if tls12 else None
