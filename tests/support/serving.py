@@ -81,8 +81,10 @@ def start(
     with (log or ca.parent / f"{ca.name}-serve.log").open("ab") as stream:
         process = subprocess.Popen(command, stdout=stream, stderr=stream, env=environment(clock))
     until = time.monotonic() + _START_SECONDS
+    ended = process.poll()  # before the file is looked for: it may get ready and end in between
     while not ready.exists():
-        assert process.poll() is None, f"the server ended with {process.returncode}"
+        assert ended is None, f"the server ended with {ended}"
+        ended = process.poll()
         assert time.monotonic() < until, "the server does not get ready"
         time.sleep(0.02)
     return Serving(process, json.loads(ready.read_text()), ca)
