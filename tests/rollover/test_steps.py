@@ -277,7 +277,7 @@ def test_unaware(step: Step) -> None:
 
 def test_killed_at_every_step(tmp_path: Path) -> None:
     """The CA issues at every moment, and the next run finishes what was interrupted."""
-    done = programs.run(sys.executable, "-m", "tests.rollover.killed", tmp_path, timeout=300)
+    done = programs.run(sys.executable, "-m", "tests.rollover.killed", tmp_path, timeout=1800)
     assert done.returncode == 0, done.stderr.decode()
     assert all(int(line) > 8 for line in done.stdout.split()), done.stdout
 
