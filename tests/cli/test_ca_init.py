@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 import re
 import signal
@@ -325,7 +324,7 @@ def _stop_in_the_middle(running: subprocess.Popen[bytes], parent: Path, number: 
     while running.poll() is None and not list(parent.iterdir()):
         time.sleep(0.0005)
     time.sleep(random.uniform(0, 0.02))
-    os.kill(running.pid, number)
+    running.send_signal(number)  # to nobody where it has ended in the meantime
     return running.wait()
 
 

@@ -8,6 +8,7 @@ runs with its default port and announces itself, so the story wants a network of
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 import shlex
@@ -82,7 +83,8 @@ class Story:
         ready = self._folder / "ready.json"
         given = [*words, "--ready-file", str(ready)]
         asked = ("Passphrase of the CA's key: ", _PASSPHRASE)
-        run = partial(at_terminal, given, asked, started=self._servers.append)
+        # It has nothing to say for as long as nobody asks it for anything.
+        run = partial(at_terminal, given, asked, started=self._servers.append, patience=math.inf)
         server = threading.Thread(target=run, daemon=True)
         server.start()
         while not ready.exists():

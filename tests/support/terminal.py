@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 import pty
 import select
@@ -9,7 +10,7 @@ import subprocess
 import sys
 import termios
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 _PATIENCE_SECONDS = 120.0
@@ -30,14 +31,16 @@ class Session:
 
 def at_terminal(
     argv: Sequence[str],
-    *typed: tuple[str, str],
+    *typed: tuple[str, str | Callable[[], str]],
     env: Mapping[str, str] | None = None,
     size: tuple[int, int] = (40, 200),
     started: Callable[[subprocess.Popen[bytes]], None] = lambda _: None,
+    patience: float = _PATIENCE_SECONDS,
 ) -> Session:
     """Run `cipsec`; for each pair wait until the first is on the screen and type the second.
 
-    `started` is given the process.
+    A function in the place of the second is called, and what it returns is typed. `started` is
+    given the process. One that says nothing for `patience` seconds hangs.
     """
     master, slave = pty.openpty()
     termios.tcsetwinsize(slave, size)
@@ -53,17 +56,16 @@ def at_terminal(
     os.close(slave)
     started(running)
     try:
-        screen = ""
+        screen, shown = "", _shown(master, patience)
         for wanted, answer in typed:
             seen = len(screen)
             while wanted not in screen[seen:]:
-                more = _read(master)
-                assert more, f"{wanted!r} was not asked: {screen}"
+                more = next(shown, None)
+                assert more is not None, f"{wanted!r} was not asked: {screen}"
                 screen += more
-            os.write(master, answer.encode())
-        while more := _read(master):
-            screen += more
-        code = running.wait(_PATIENCE_SECONDS)
+            os.write(master, (answer if isinstance(answer, str) else answer()).encode())
+        screen += "".join(shown)
+        code = running.wait(patience)
         return Session(code, screen.replace("\r\n", "\n"), termios.tcgetattr(master) == before)
     finally:
         os.close(master)
@@ -76,13 +78,20 @@ def _environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
 
 
-def _read(master: int) -> str:
+def _shown(master: int, patience: float) -> Iterator[str]:
+    """Yield what appears until the program ends; a character may come in two pieces."""
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+    while piece := _read(master, patience):
+        yield decoder.decode(piece)
+
+
+def _read(master: int, patience: float) -> bytes:
     """Return what appears next; empty when the program ended."""
-    deadline = time.monotonic() + _PATIENCE_SECONDS
+    deadline = time.monotonic() + patience
     while time.monotonic() < deadline:
         if select.select([master], [], [], 0.5)[0]:
             try:
-                return os.read(master, 65536).decode("utf-8", "replace")
+                return os.read(master, 65536)
             except OSError:  # EIO: the other end is closed
-                return ""
+                return b""
     raise AssertionError("the program neither ended nor said anything")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -33,7 +32,6 @@ from tests.support.pivcard import PIN, PivCard
 from tests.support.provisioned import certificate_on, of_ca, pins_shown
 from tests.support.serving import Serving, serving
 from tests.support.serving import cipsec as process
-from tests.support.terminal import Session as Screen
 from tests.support.terminal import at_terminal
 from tests.support.vpcd import READERS, Pcscd
 
@@ -459,22 +457,24 @@ def test_at_a_terminal(engineer: Engineer, folder: CaFolder, daemon: Pcscd, tmp_
     folder.config_file.write_text(_by_approval(tmp_path))
     card = of_ca(folder)
     inserted = daemon.insert(card)
-    screens: list[Screen] = []
-    typed = (("PIN of the card:", f"{provisioned.PIN}\n"), ("is needed again", ""))
 
-    def sit() -> None:
-        screens.append(at_terminal(engineer.words(), *typed))
+    def pull() -> str:
+        _waits(engineer, folder)
+        inserted.pull()
+        daemon.wait_until_empty()
+        return ""
 
-    person = threading.Thread(target=sit)
-    person.start()
-    _waits(engineer, folder)
-    inserted.pull()
-    daemon.wait_until_empty()
-    time.sleep(3)  # so that a poll finds the reader empty
-    _approve(engineer, folder)
-    daemon.insert(card)
-    person.join(_PATIENCE)
-    (done,) = screens
+    def put_in() -> str:
+        _approve(engineer, folder)
+        daemon.insert(card)
+        return ""
+
+    done = at_terminal(
+        engineer.words(),
+        ("PIN of the card:", f"{provisioned.PIN}\n"),
+        ("waits for a decision", pull),
+        ("is needed again", put_in),
+    )
     assert done.code == 0, done.screen
     assert done.restored
     assert "the card CN=card-1 is needed again" in done.screen

@@ -15,6 +15,7 @@ from textual.pilot import Pilot
 
 from cipsec import times
 from cipsec._cli.watch.app import Watch
+from cipsec._cli.watch.dialogs import Question
 from cipsec._cli.watch.paper import Paper
 from cipsec._cli.watch.text import shower
 from cipsec._cli.watch.threads import Store
@@ -25,7 +26,7 @@ from cipsec.store.requests import RequestRow, State
 from tests.store import rows
 from tests.support import ca
 
-_PATIENCE_SECONDS = 30.0
+_PATIENCE_SECONDS = 120.0
 STANDARD = (80, 24)
 NOW = times.now()
 CSR = ca.request().parsed.public_bytes(Encoding.DER)
@@ -56,15 +57,34 @@ class Stage:
         for key in keys:
             await self.pilot.press(key)
             await self.pilot.pause()
+            assert await self._until(self._took_effect), f"{key} has no end"
+
+    def _took_effect(self) -> bool:
+        """Tell whether nothing is being read or recorded, and a question can be answered."""
+        front = self.app.screen
+        if isinstance(front, Question):
+            return front._is_seen
+        return all(work.is_finished for work in self.app.workers if work.group == "asking")
+
+    async def _until(self, condition: Callable[[], bool]) -> bool:
+        """Wait for a condition; tell whether it came true."""
+        deadline = time.monotonic() + _PATIENCE_SECONDS
+        while not condition():
+            if time.monotonic() > deadline:
+                return False
+            await self.pilot.pause(0.02)
+        return True
 
     async def see(self, *texts: str, without: str | None = None) -> str:
         """Wait until the texts are on the screen, and return it."""
-        deadline = time.monotonic() + _PATIENCE_SECONDS
-        while time.monotonic() < deadline:
+
+        def is_there() -> bool:
             shown = self.screen
-            if all(text in shown for text in texts) and (without is None or without not in shown):
-                return shown
-            await self.pilot.pause(0.02)
+            stayed = without is not None and without in shown
+            return all(text in shown for text in texts) and not stayed
+
+        if await self._until(is_there):
+            return self.screen
         raise AssertionError(f"{texts} did not appear, or {without!r} stayed:\n{self.screen}")
 
 
