@@ -147,7 +147,7 @@ class _Asking:
         target = (server.url, server.label)
         if key not in self._answers or self._answers[key][0] != target:
             self._forget(key)
-            future = self._pool.submit(ask, server, fingerprint=self._fingerprint)
+            future = self._pool.submit(ask, server, fingerprint=self._fingerprint, timeout=_TIMEOUT)
             self._answers[key] = (target, future)
         self._waiting[key] = server
         return []

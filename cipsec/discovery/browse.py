@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import ipaddress
 import logging
+import math
 import re
 import time
 from collections.abc import Callable, Generator, Sequence
@@ -30,6 +31,7 @@ from cipsec.errors import UsageError
 _log = logging.getLogger(__name__)
 
 _TICK = 0.25
+_OTHERS = 1.0  # seconds in which the others answer who were asked with the first
 _RESOLVE_MS = 1000
 # Strangers decide how many names there are; these bound memory and what is sent on their account.
 _MAX_SERVERS = 1000
@@ -62,15 +64,20 @@ def service_type(text: str) -> str:
 
 
 def browse(
-    *, timeout: float, interfaces: Sequence[Interface] = (), service: str = SERVICE_TYPE
+    *,
+    timeout: float,
+    longer: float = 0.0,
+    interfaces: Sequence[Interface] = (),
+    service: str = SERVICE_TYPE,
 ) -> list[Server]:
     """Return the servers that answer within `timeout` seconds, by SRV priority, weight, name.
 
-    `interfaces` from `choose`, all when empty. Raises LocalState when multicast DNS cannot be
-    used. One server heard on two interfaces counts twice.
+    `longer` as for `watch`. `interfaces` from `choose`, all when empty. Raises LocalState when
+    multicast DNS cannot be used. One server heard on two interfaces counts twice.
     """
     known: dict[tuple[str, str], Server] = {}
-    for events in watch(timeout=timeout, interfaces=interfaces, service=service):
+    told = watch(timeout=timeout, longer=longer, interfaces=interfaces, service=service)
+    for events in told:
         for event in events:
             key = (event.server.interface, event.server.name)
             if event.change is Change.GONE:
@@ -81,19 +88,28 @@ def browse(
 
 
 def watch(
-    *, timeout: float | None, interfaces: Sequence[Interface] = (), service: str = SERVICE_TYPE
+    *,
+    timeout: float | None,
+    longer: float = 0.0,
+    interfaces: Sequence[Interface] = (),
+    service: str = SERVICE_TYPE,
 ) -> Generator[list[Event], None, None]:
     """Yield what changed, possibly nothing, four times a second for `timeout` seconds or for ever.
 
-    Must be called where no event loop runs. Raises as `browse` does; closing the generator
-    closes the sockets.
+    They count from when it listens; while nobody answers there are up to `longer` seconds more.
+    Must be called where no event loop runs. Raises as `browse` does; closing the generator closes
+    the sockets.
     """
-    end = None if timeout is None else time.monotonic() + timeout
     with asyncio.Runner() as runner:
         browsing = runner.run(_Browsing.begin(list(interfaces) or choose(()), service))
+        enough = math.inf if timeout is None else time.monotonic() + timeout
+        end, nobody = enough + longer, True
         try:
-            while end is None or time.monotonic() < end:
-                yield runner.run(browsing.next_events(_TICK, end))
+            while time.monotonic() < end:
+                events = runner.run(browsing.next_events(_TICK, end))
+                if events and nobody:
+                    nobody, end = False, min(end, max(enough, time.monotonic() + _OTHERS))
+                yield events
         finally:
             runner.run(browsing.close())
 
@@ -110,9 +126,8 @@ class _Browsing:
     async def begin(cls, interfaces: list[Interface], service: str) -> _Browsing:
         return cls(await open_links(interfaces), service)
 
-    async def next_events(self, seconds: float, end: float | None) -> list[Event]:
-        left = seconds if end is None else max(0.0, min(seconds, end - time.monotonic()))
-        await asyncio.sleep(left)
+    async def next_events(self, seconds: float, end: float) -> list[Event]:
+        await asyncio.sleep(max(0.0, min(seconds, end - time.monotonic())))
         events = self._events.copy()
         self._events.clear()
         return events
@@ -147,7 +162,7 @@ class _Listener:
     ) -> None:
         if state_change is ServiceStateChange.Removed:
             self._gone(name)
-        elif name in self._tasks:
+        elif (reading := self._tasks.get(name)) and not reading.done():
             self._stale.add(name)
         elif name in self._known or self._room():
             task = asyncio.create_task(self._resolve(zeroconf, name))

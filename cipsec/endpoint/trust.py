@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 TIMEOUT = 30.0  # seconds, for one exchange with a server
 _BROWSE = 3.0
+_LONGER = 7.0  # seconds more while nobody answers: a busy network, a server that is starting
 _MOST_COMPARED = 8  # a CA has one or two roots, while a roll-over lasts
 
 
@@ -172,7 +173,7 @@ def discover(label: str | None, interfaces: Sequence[Interface]) -> list[tuple[s
     from cipsec.discovery.browse import browse
 
     found: dict[str, Server] = {}
-    for heard in browse(timeout=_BROWSE, interfaces=interfaces):
+    for heard in browse(timeout=_BROWSE, longer=_LONGER, interfaces=interfaces):
         if heard.url:
             server = Server.at(heard.url, label or heard.label, named=False)
             found.setdefault(heard.name, server)

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from cipsec import survey
 from cipsec._cli.main import main
 from cipsec.discovery.announce import Announcement, host_name
 from cipsec.discovery.interfaces import choose
@@ -21,6 +22,13 @@ from cipsec.discovery.interfaces import choose
 from ..discovery.peers import Stranger, announcing, est_server, new_authority
 
 LO = choose(["127.0.0.1"])[0].name
+_LISTEN = "5"  # seconds: long enough for a machine that is busy
+
+
+@pytest.fixture(autouse=True)
+def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What answers has time to."""
+    monkeypatch.setattr(survey, "_TIMEOUT", 60.0)
 
 
 @pytest.fixture
@@ -67,7 +75,7 @@ def test_nothing_answers_json(
 def test_rows_in_a_pipe(here: list[str], service: str, capsys: pytest.CaptureFixture[str]) -> None:
     """One line a server, in the order to try, columns separated by tabs."""
     with announcing(announcement(service)), announcing(announcement(service, "Älter [/red]", 2)):
-        assert main([*here, "--timeout", "2", "--no-probe"]) == 0
+        assert main([*here, "--timeout", _LISTEN, "--no-probe"]) == 0
     out, err = capsys.readouterr()
     assert out.splitlines() == [
         f"Line 4\thttps://127.0.0.1:1\t{LO}\t-\t-\t-",
@@ -88,7 +96,7 @@ def test_json(
         est_server(plant.server(tmp_path), [plant.certificate]) as port,
         announcing(announcement(service, port=port)),
     ):
-        assert main([*here, "--timeout", "1.5", "--json", "--fingerprint", written]) == 0
+        assert main([*here, "--timeout", _LISTEN, "--json", "--fingerprint", written]) == 0
     out, err = capsys.readouterr()
     assert json.loads(out) == {
         "servers": [
@@ -119,7 +127,7 @@ def test_another_ca_is_warned_of(
         est_server(rogue.server(tmp_path), [rogue.certificate]) as port,
         announcing(announcement(service, "Free certificates", port)),
     ):
-        assert main([*here, "--timeout", "1.5", "-q", "--fingerprint", "ab" * 32]) == 0
+        assert main([*here, "--timeout", _LISTEN, "-q", "--fingerprint", "ab" * 32]) == 0
     out, err = capsys.readouterr()
     assert out.split("\t")[4:] == ["yes", "no\n"]
     assert err == f"cipsec: warning: Free certificates ({LO}): it belongs to another CA\n"
@@ -134,7 +142,7 @@ def test_whose_it_is(
         est_server(plant.server(tmp_path), [plant.certificate]) as port,
         announcing(announcement(service, port=port)),
     ):
-        assert main([*here, "--timeout", "1.5"]) == 0
+        assert main([*here, "--timeout", _LISTEN]) == 0
     out, err = capsys.readouterr()
     assert out == f"Line 4\thttps://127.0.0.1:{port}\t{LO}\t-\tyes\t-\n"
     assert err == f"cipsec: Line 4 ({LO}): its CA has the SHA-256 {plant.sha256}\n"
@@ -145,7 +153,7 @@ def test_a_server_that_is_not_there(
 ) -> None:
     """Announced, and nobody listens: listed as not reachable, with the reason on stderr."""
     with announcing(announcement(service)):
-        assert main([*here, "--timeout", "1.5"]) == 0
+        assert main([*here, "--timeout", _LISTEN]) == 0
     out, err = capsys.readouterr()
     assert out.split("\t")[4:] == ["no", "-\n"]
     assert err.startswith(f"cipsec: Line 4 ({LO}): 127.0.0.1:1 ")
@@ -161,9 +169,9 @@ def test_what_strangers_send_is_shown_harmlessly(
         stranger.say("\u202e[red]4 eniL\u2028".encode(), host=[b"\x1b[2Jh\n\t", b"local"])
 
     with stranger.repeating(speak):
-        assert main([*here, "--timeout", "1.5", "--no-probe"]) == 0
+        assert main([*here, "--timeout", _LISTEN, "--no-probe"]) == 0
         shown = capsys.readouterr().out
-        assert main([*here, "--timeout", "1.5", "--no-probe", "--json"]) == 0
+        assert main([*here, "--timeout", _LISTEN, "--no-probe", "--json"]) == 0
         printed = capsys.readouterr().out
     stranger.close()
     assert shown == (f"\\u202e[red]4 eniL\\u2028\thttps://127.0.0.1:8443\t{LO}\t-\t-\t-\n")
@@ -220,7 +228,7 @@ def test_watch(here: list[str], service: str) -> None:
             found = next(told)
         gone = next(told)
         process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=30)
+        _, err = process.communicate(timeout=60)
     assert list(found) == [
         "event", "name", "host", "port", "addresses", "interface", "url", "label", "txt",
         "reachable", "ca_sha256", "trusted",
@@ -235,7 +243,7 @@ def test_watch(here: list[str], service: str) -> None:
 
 def test_watch_for_a_time(here: list[str], service: str) -> None:
     """With --timeout a watch ends by itself, and it was a success if there was anything."""
-    with announcing(announcement(service)), watching(here, "--timeout", "2") as process:
+    with announcing(announcement(service)), watching(here, "--timeout", _LISTEN) as process:
         out, err = process.communicate(timeout=60)
     assert out == f"found\tLine 4\thttps://127.0.0.1:1\t{LO}\t-\t-\t-\n"
     assert (process.returncode, err) == (0, "")
@@ -248,7 +256,7 @@ def test_terminal(here: list[str], service: str) -> None:
 
     master, slave = pty.openpty()
     with announcing(announcement(service)):
-        command = [sys.executable, "-m", "cipsec", *here, "--timeout", "1.5", "--no-probe"]
+        command = [sys.executable, "-m", "cipsec", *here, "--timeout", _LISTEN, "--no-probe"]
         process = subprocess.Popen(command, stdout=slave, stderr=slave, stdin=slave)
         os.close(slave)
         seen = b""
@@ -259,7 +267,7 @@ def test_terminal(here: list[str], service: str) -> None:
                 break
             seen += piece
         os.close(master)
-    assert process.wait(30) == 0
+    assert process.wait(60) == 0
     assert f"listening on {LO}".encode() in seen
     head, row = seen.splitlines()[-2:]
     assert b"INTERFACE" in head

@@ -25,6 +25,7 @@ from cipsec import times
 from cipsec.discovery.announce import Announcement
 from cipsec.est import wire
 
+_PATIENCE = 60.0
 _GROUP = ("224.0.0.251", 5353)
 _A, _PTR, _TXT, _AAAA, _SRV = 1, 12, 16, 28, 33
 _CMC_RA = ObjectIdentifier("1.3.6.1.5.5.7.3.28")
@@ -112,7 +113,7 @@ def announcing(announcement: Announcement) -> Iterator[None]:
 
     async def announce() -> None:
         announcement.start()
-        await asyncio.wait_for(announcement.announced.wait(), 30)
+        await asyncio.wait_for(announcement.announced.wait(), _PATIENCE)
         loop = asyncio.get_running_loop()
         over.append(lambda: loop.call_soon_threadsafe(done.set))
         done = asyncio.Event()
@@ -125,7 +126,7 @@ def announcing(announcement: Announcement) -> Iterator[None]:
     thread = threading.Thread(target=asyncio.run, args=[announce()])
     thread.start()
     try:
-        assert ready.wait(30)
+        assert ready.wait(2 * _PATIENCE)
         yield
     finally:
         for end in over:

@@ -18,7 +18,8 @@ from cipsec.errors import UsageError
 
 from .peers import Stranger
 
-PATIENCE = 30.0
+PATIENCE = 60.0
+_LISTEN = 6.0  # where the end has to come: long enough for a machine that is busy
 
 
 def events(service: str) -> Iterator[Event]:
@@ -54,6 +55,20 @@ def test_change_and_goodbye(stranger: Stranger, service: str) -> None:
     assert (gone.change, gone.server.port) == (Change.GONE, 2)
 
 
+def test_news_in_the_next_packet(stranger: Stranger, service: str) -> None:
+    """What comes when a server has just been read is read too: IPv6 tells less than IPv4."""
+    told = browse.watch(timeout=PATIENCE, interfaces=choose(["127.0.0.1"]), service=service)
+    assert next(told) == []  # it listens, and reads on when asked: both packets wait for it
+    stranger.say(b"Line 4", addresses=["127.0.0.2"])
+    stranger.say(b"Line 4", addresses=["127.0.0.2", "127.0.0.1"])
+    heard = (event for batch in told for event in batch)
+    changes = [next(heard), next(heard)]
+    assert [(event.change, set(event.server.addresses)) for event in changes] == [
+        (Change.FOUND, {"127.0.0.2"}),
+        (Change.UPDATED, {"127.0.0.1", "127.0.0.2"}),
+    ]
+
+
 def test_several_in_the_order_to_try(stranger: Stranger, service: str) -> None:
     """Servers come sorted by SRV priority and name."""
 
@@ -63,7 +78,7 @@ def test_several_in_the_order_to_try(stranger: Stranger, service: str) -> None:
         stranger.say(b"a", priority=1)
 
     with stranger.repeating(speak):
-        found = browse.browse(timeout=2.0, interfaces=choose(["127.0.0.1"]), service=service)
+        found = browse.browse(timeout=_LISTEN, interfaces=choose(["127.0.0.1"]), service=service)
     assert [server.name for server in found] == ["z", "a", "b"]
 
 
@@ -82,7 +97,7 @@ def test_nonsense_is_left_out(stranger: Stranger, service: str) -> None:
         stranger.say(b"Good")
 
     with stranger.repeating(speak):
-        found = browse.browse(timeout=3.0, interfaces=choose(["127.0.0.1"]), service=service)
+        found = browse.browse(timeout=_LISTEN, interfaces=choose(["127.0.0.1"]), service=service)
     assert [server.name for server in found] == ["Good"]
 
 
@@ -95,7 +110,7 @@ def test_odd_names_are_kept_as_they_are(stranger: Stranger, service: str) -> Non
             stranger.say(name, host=[b"h" + name, b"local"])
 
     with stranger.repeating(speak):
-        found = browse.browse(timeout=2.0, interfaces=choose(["127.0.0.1"]), service=service)
+        found = browse.browse(timeout=_LISTEN, interfaces=choose(["127.0.0.1"]), service=service)
     assert {server.name for server in found} == set(odd)
 
 
@@ -133,6 +148,17 @@ def test_end_is_kept(service: str) -> None:
     begun = time.monotonic()
     assert browse.browse(timeout=0.3, interfaces=choose(["127.0.0.1"]), service=service) == []
     assert time.monotonic() - begun >= 0.3
+
+
+def test_longer_while_nobody_answers(stranger: Stranger, service: str) -> None:
+    """One that answers late is heard, and those that answer with it; then it is over."""
+    told = browse.watch(
+        timeout=0.1, longer=PATIENCE, interfaces=choose(["127.0.0.1"]), service=service
+    )
+    assert next(told) == next(told) == []
+    with stranger.repeating(lambda: stranger.say(b"late")):
+        heard = [event.server.name for batch in told for event in batch]
+    assert heard == ["late"]
 
 
 @pytest.mark.parametrize("written", ["_est._tcp", "_est._tcp.local", "_est._tcp.local."])
