@@ -31,6 +31,11 @@ def at_identity(
     return list(examine({check: identity.CHECKS[check]}, looked_at))
 
 
+def now() -> int:
+    """Return the time as the store has it: of the test, which may come long after its import."""
+    return int(times.now().timestamp())
+
+
 def brief(found: Iterable[Finding | Remark]) -> list[tuple[Verdict, str]]:
     """Return verdicts and details."""
     return [(one.verdict, one.detail) for one in found]

@@ -13,14 +13,9 @@ from cipsec.store import users as rows
 from cipsec.store.credentials import CredentialRow
 from cipsec.store.users import UserRow
 
-from .looking import FAIL, OK, WARN, at_ca, brief, change, rules
+from .looking import FAIL, OK, WARN, at_ca, brief, change, now, rules
 
 _MONTH = 31 * 86_400
-
-
-def _now() -> int:
-    """Return the time; not that of when the module was read, which is long ago in the end."""
-    return int(times.now().timestamp())
 
 
 def _user(name: str, **limits: int) -> UserRow:
@@ -55,8 +50,8 @@ def test_unknown_user(ca_folder: CaFolder) -> None:
 def _card(serial: str = "01", **values: int | None) -> CredentialRow:
     given: dict[str, int | None] = {
         "uses": 3,
-        "not_after": _now() + 10 * _MONTH,
-        "created_at": _now(),
+        "not_after": now() + 10 * _MONTH,
+        "created_at": now(),
     }
     return CredentialRow(serial, f"card-{serial}", created_by="root", **given | values)  # type: ignore[arg-type]  # numbers only
 
@@ -86,7 +81,7 @@ def test_credentials_that_are_over(ca_folder: CaFolder) -> None:
     ca_folder.provisioning_authority(None, times.now())
 
     def work(db: sqlite3.Connection) -> None:
-        old = {"created_at": _now() - _MONTH}
+        old = {"created_at": now() - _MONTH}
         credentials.insert(db, _card("01", uses=1, **old))
         uses.spend(db, _card("01").key, "e1", serial="aa", at=0)
         credentials.insert(db, _card("02", not_after=1_000, **old))

@@ -21,15 +21,10 @@ from cipsec.store.events import Event
 from cipsec.store.readonly import ReadOnly
 from tests.store import rows
 
-from .looking import ASK, FAIL, OK, WARN, at_ca, brief, change, rules
+from .looking import ASK, FAIL, OK, WARN, at_ca, brief, change, now, rules
 
 _DAY = 86_400
 _OF_THE_RECORD = ("ca clock", "requests", "expiring", "events")
-
-
-def _now() -> int:
-    """Return the time; not that of when the module was read, which is long ago in the end."""
-    return int(times.now().timestamp())
 
 
 def test_store(ca_folder: CaFolder) -> None:
@@ -124,12 +119,12 @@ def _event(what: str, at: int, reason: str = "allowlists/line-3.csv:12: no devic
 def test_clock(ca_folder: CaFolder) -> None:
     """A clock before the newest event is wrong; one before a certificate is, or was."""
     assert [one.verdict for one in at_ca(ca_folder, "ca clock")] == [OK]
-    change(ca_folder, lambda db: events.append(db, _event("granted", _now())))
+    change(ca_folder, lambda db: events.append(db, _event("granted", now())))
     assert [one.verdict for one in at_ca(ca_folder, "ca clock")] == [OK]
     [found] = at_ca(ca_folder, "ca clock", later=-timedelta(minutes=10))
     assert (found.verdict, found.hint) == (FAIL, "date -u")
     assert found.detail.startswith("it is before the newest event, of 20")
-    late = rows.certificate("02", issued_at=_now() + 10 * _DAY)
+    late = rows.certificate("02", issued_at=now() + 10 * _DAY)
     change(ca_folder, lambda db: certificates.insert(db, late))
     [found] = at_ca(ca_folder, "ca clock")
     assert (found.verdict, found.hint) == (WARN, "date -u")
@@ -139,8 +134,8 @@ def test_requests(ca_folder: CaFolder) -> None:
     """Those that wait longer than `remind` are counted."""
     assert brief(at_ca(ca_folder, "requests")) == [(OK, "0 requests waiting")]
     young, old = (
-        rows.request("aa" * 32, first_seen=_now() - 60),
-        rows.request("bb" * 32, first_seen=_now() - 3 * 3600),
+        rows.request("aa" * 32, first_seen=now() - 60),
+        rows.request("bb" * 32, first_seen=now() - 3 * 3600),
     )
     change(ca_folder, lambda db: requests.insert(db, young))
     assert brief(at_ca(ca_folder, "requests")) == [(OK, "1 request waiting")]
@@ -158,7 +153,7 @@ def test_requests(ca_folder: CaFolder) -> None:
 def test_full_queue(ca_folder: CaFolder) -> None:
     """A queue that takes no more turns devices away."""
     rules(ca_folder, ASK, head="[server]\nmax_pending = 1")
-    change(ca_folder, lambda db: requests.insert(db, rows.request(first_seen=_now())))
+    change(ca_folder, lambda db: requests.insert(db, rows.request(first_seen=now())))
     [found] = at_ca(ca_folder, "requests")
     assert (found.verdict, found.hint) == (FAIL, "cipsec ca pending")
 
@@ -176,13 +171,13 @@ def test_expiring(ca_folder: CaFolder) -> None:
 
         change(ca_folder, work)
 
-    issue("01", "0001:00000001", issued=_now() - 700 * _DAY, end=_now() + 20 * _DAY)
-    issue("02", "0001:00000002", issued=_now() - 700 * _DAY, end=_now() + 20 * _DAY)
-    issue("03", "0001:00000003", issued=_now() - _DAY, end=_now() + 6 * _DAY)
+    issue("01", "0001:00000001", issued=now() - 700 * _DAY, end=now() + 20 * _DAY)
+    issue("02", "0001:00000002", issued=now() - 700 * _DAY, end=now() + 20 * _DAY)
+    issue("03", "0001:00000003", issued=now() - _DAY, end=now() + 6 * _DAY)
     [found] = at_ca(ca_folder, "expiring")
     assert (found.verdict, found.detail) == (WARN, "2 certificates within 30d, not renewed")
     assert found.hint == "cipsec ca list --expiring 30d"
-    issue("04", "0001:00000001", issued=_now(), end=_now() + 700 * _DAY)
+    issue("04", "0001:00000001", issued=now(), end=now() + 700 * _DAY)
     [found] = at_ca(ca_folder, "expiring")
     assert found.detail == "1 certificate within 30d, not renewed"
     rules(ca_folder, ASK, head='[server]\nexpiring = "5d"')
@@ -196,14 +191,14 @@ def test_events(ca_folder: CaFolder) -> None:
     assert brief(at_ca(ca_folder, "events")) == [(OK, "none within a day")]
 
     def work(db: sqlite3.Connection) -> None:
-        events.append(db, _event("policy-error", _now() - 2 * _DAY))
-        events.append(db, _event("granted", _now()))
+        events.append(db, _event("policy-error", now() - 2 * _DAY))
+        events.append(db, _event("granted", now()))
 
     change(ca_folder, work)
     assert brief(at_ca(ca_folder, "events")) == [(OK, "none within a day")]
-    change(ca_folder, lambda db: events.append(db, _event("policy-error", _now() - 3600)))
-    change(ca_folder, lambda db: events.append(db, _event("policy-error", _now(), "it hangs")))
-    change(ca_folder, lambda db: events.append(db, _event("credential-locked", _now(), "alice")))
+    change(ca_folder, lambda db: events.append(db, _event("policy-error", now() - 3600)))
+    change(ca_folder, lambda db: events.append(db, _event("policy-error", now(), "it hangs")))
+    change(ca_folder, lambda db: events.append(db, _event("credential-locked", now(), "alice")))
     found = at_ca(ca_folder, "events")
     assert brief(found) == [
         (WARN, "1 credential-locked within a day, the last: alice"),
@@ -226,8 +221,8 @@ def test_hostile_rows(ca_folder: CaFolder, check: str) -> None:
 
     def work(db: sqlite3.Connection) -> None:
         requests.insert(db, rows.request())
-        certificates.insert(db, rows.certificate(not_after=_now() + _DAY))
-        events.append(db, _event("policy-error", _now()))
+        certificates.insert(db, rows.certificate(not_after=now() + _DAY))
+        events.append(db, _event("policy-error", now()))
         db.execute(_HOSTILE[check])
 
     change(ca_folder, work)
