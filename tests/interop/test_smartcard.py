@@ -15,17 +15,12 @@ from cipsec.card.piv import Piv
 from cipsec.card.slots import AUTHENTICATION
 from cipsec.pki.keys import KeyType
 from cipsec.tls.client import SignerCredential, client_context
-from tests.support import programs, provisioned, vpcd
+from tests.support import ports, programs, provisioned, vpcd
 from tests.support.canned import LOCALHOST, Plant
 from tests.support.provisioned import of_plant
 
 pytestmark = pytest.mark.programs
-_PATIENCE = 30.0
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
+_PATIENCE = 60.0
 
 
 def _judge(plant: Plant, folder: Path, port: int, version: str) -> subprocess.Popen[bytes]:
@@ -56,7 +51,7 @@ def _connected(port: int) -> socket.socket:
 def test_openssl_accepts_the_card(tmp_path: Path, key_type: KeyType, version: str) -> None:
     """It verifies the chain and the signature, and names the card."""
     programs.need("openssl")
-    plant, port = Plant(), _free_port()
+    plant, port = Plant(), ports.free_port()
     card = of_plant(plant, key_type=key_type)
     with vpcd.pcscd() as daemon, _judge(plant, tmp_path, port, version) as judge:
         daemon.insert(card)

@@ -12,6 +12,7 @@ import pytest
 
 from cipsec.ca_folder import CaFolder
 from tests.cli.conftest import Cipsec
+from tests.support import ports
 from tests.support.ca import make
 from tests.support.serving import Serving, serving
 
@@ -100,12 +101,13 @@ def test_the_server_restarts_while_one_waits(
 ) -> None:
     """The queue and the endpoint both survive it: same request, same key."""
     home = tmp_path / "drive"
-    with serving(ca_folder.path) as first:
+    there = ("--listen", f"127.0.0.1:{ports.free_port()}")
+    with serving(ca_folder.path, *there) as first:
         asked = cipsec(*at(first, home, "--no-wait", "--json"))
         assert asked.code == 11
     again = ["enroll", "--identity", home]
     assert cipsec(*again).code == 4
-    with serving(ca_folder.path, "--listen", f"127.0.0.1:{first.port}") as second:
+    with serving(ca_folder.path, *there) as second:
         assert decide(cipsec, second, "approve") == asked.json["error"]["request"]
         assert cipsec(*again).code == 0
 
