@@ -17,7 +17,7 @@ from typing import Any
 from cipsec.errors import CipsecError, LocalState
 
 LOOPBACK = "127.0.0.1"
-_READY_SECONDS = 20.0
+_READY_SECONDS = 60.0
 _LOG = "serve.log"
 _AGAIN = "run it again with: cipsec demo --keep DIR, and look into DIR"
 

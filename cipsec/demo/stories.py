@@ -132,7 +132,7 @@ def _combined(on: Play) -> None:
     with on.server():
         on.say("An engineer's PC finds it by multicast DNS, and sees that it is the plant's.")
         on.run("discover", "--interface", LOOPBACK, "--fingerprint", _fingerprint(on),
-               "--timeout", "4")  # fmt: skip
+               "--timeout", "6")  # fmt: skip
         on.say("The PC enrolls with user name and password: granted by the rule 'users'.")
         _enroll(on, "pc", "--user", "alice", "--password-file", "password",
                 "--subject", "CN=engineering-pc")  # fmt: skip

@@ -110,6 +110,10 @@ class Story:
         self._ends(at_terminal(words), 11)
         (self._folder / words[-1]).unlink()
 
+    def _discover(self, words: list[str]) -> None:
+        """Longer than by default: other tests run beside it."""
+        self._plain([*words, "--timeout", "10"])
+
     def _enroll_fingerprint(self, words: list[str]) -> None:
         self._ends(at_terminal(words, ("assword", _PASSWORD)))
 

@@ -34,6 +34,10 @@ _FIRST_PORT = 35963
 _SOCKET = "PCSCLITE_CSOCK_NAME"
 _CLONE_NEWNET = 0x40000000
 _PATIENCE = 120.0
+_SEEN = 10.0  # seconds in which a card is seen, even if this machine is busy
+# A card that is pulled in use is gone at once, but pcscd's thread that sees cards come looks every
+# 0.4 s, and must have found the reader empty.
+_LOOKS = 1.0
 _OFF, _ON, _RESET, _GET_ATR = 0, 1, 2, 4
 # systemd's socket activation, by hand: the daemon finds its listening socket as descriptor 3. Its
 # own /run/pcscd keeps it from the pid file of the system's daemon.
@@ -78,19 +82,26 @@ class Pcscd:
         self._inserted: list[Inserted] = []
 
     def insert(self, card: PivCard, reader: int = 0) -> Inserted:
-        """Put a card into the first or second reader, and wait until PC/SC has seen it."""
-        inserted = Inserted(card, self._process.pid, _FIRST_PORT + reader)
-        self._inserted.append(inserted)
-        _wait_for(lambda: _has_card(reader), "the card to be seen")
-        return inserted
+        """Put a card into the first or second reader, and wait until PC/SC has seen it.
+
+        One that pcscd takes for the card that was there before it never sees: in once more.
+        """
+        until = time.monotonic() + _PATIENCE
+        while True:
+            inserted = Inserted(card, self._process.pid, _FIRST_PORT + reader)
+            self._inserted.append(inserted)
+            if _happens(partial(_has_card, reader), _SEEN):
+                return inserted
+            inserted.pull()
+            if time.monotonic() > until:
+                raise TimeoutError("waited in vain for the card to be seen")
+            time.sleep(_LOOKS)
 
     def wait_until_empty(self) -> None:
         """Wait until PC/SC has seen that all cards are pulled."""
         for reader in range(len(READERS)):
             _wait_for(partial(_is_empty, reader), "the card to be gone")
-        # A card that is pulled in use is gone at once, but pcscd's thread that sees cards come
-        # looks every 0.4 s, and must have found the reader empty.
-        time.sleep(2)
+        time.sleep(_LOOKS)
 
     def kill(self) -> None:
         """End the daemon at once, as a crash does."""
@@ -201,11 +212,17 @@ def _is_empty(reader: int) -> bool:
 
 
 def _wait_for(happened: Callable[[], bool], what: str) -> None:
-    until = time.monotonic() + _PATIENCE
+    if not _happens(happened, _PATIENCE):
+        raise TimeoutError(f"waited in vain for {what}")
+
+
+def _happens(happened: Callable[[], bool], seconds: float) -> bool:
+    until = time.monotonic() + seconds
     while not happened():
         if time.monotonic() > until:
-            raise TimeoutError(f"waited in vain for {what}")
+            return False
         time.sleep(0.02)
+    return True
 
 
 @contextmanager
