@@ -232,7 +232,7 @@ def test_who_is_slow_does_not_bring_an_older_list_back(
     slow = threading.Thread(target=lambda: plant.publish(anyway=True))
     monkeypatch.setattr(files, "replace", replace)
     slow.start()
-    assert begun.wait(60)
+    assert begun.wait(180)
     [made] = plant.publish(anyway=True)
     done.set()
     slow.join()

@@ -116,7 +116,7 @@ def test_never_asks(ca_folder: CaFolder, argv: list[str]) -> None:
             capture_output=True,
             text=True,
             check=False,
-            timeout=60,
+            timeout=180,
         )
     finally:
         os.close(reading)

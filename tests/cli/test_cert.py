@@ -139,7 +139,7 @@ def test_a_gigabyte_given_by_mistake_is_not_read(cipsec: Cipsec, tmp_path: Path)
             stdin=endless,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=180,
             check=False,
         )
     assert (ran.returncode, ran.stdout) == (6, "")

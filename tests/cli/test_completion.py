@@ -32,7 +32,7 @@ def _run(*command: str | Path, **environment: str) -> str:
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=180,
     )
     assert ran.stderr == ""
     return ran.stdout

@@ -228,7 +228,7 @@ def test_watch(here: list[str], service: str) -> None:
             found = next(told)
         gone = next(told)
         process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=60)
+        _, err = process.communicate(timeout=180)
     assert list(found) == [
         "event", "name", "host", "port", "addresses", "interface", "url", "label", "txt",
         "reachable", "ca_sha256", "trusted",
@@ -244,7 +244,7 @@ def test_watch(here: list[str], service: str) -> None:
 def test_watch_for_a_time(here: list[str], service: str) -> None:
     """With --timeout a watch ends by itself, and it was a success if there was anything."""
     with announcing(announcement(service)), watching(here, "--timeout", _LISTEN) as process:
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=180)
     assert out == f"found\tLine 4\thttps://127.0.0.1:1\t{LO}\t-\t-\t-\n"
     assert (process.returncode, err) == (0, "")
 
@@ -267,7 +267,7 @@ def test_terminal(here: list[str], service: str) -> None:
                 break
             seen += piece
         os.close(master)
-    assert process.wait(60) == 0
+    assert process.wait(180) == 0
     assert f"listening on {LO}".encode() in seen
     head, row = seen.splitlines()[-2:]
     assert b"INTERFACE" in head

@@ -267,7 +267,7 @@ def _as_nobody(folder: CaFolder) -> list[Finding]:
         check=False,
         cwd=Path(__file__).parents[2],
         env={**os.environ, "HOME": "/nonexistent"},
-        timeout=60,
+        timeout=180,
     )
     assert done.returncode == 10, done
     return [Finding(**one) for one in json.loads(done.stdout)["checks"]]

@@ -29,7 +29,7 @@ def _run(*arguments: object, **environment: str) -> subprocess.CompletedProcess[
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=180,
         stdin=subprocess.DEVNULL,
     )
 
@@ -266,7 +266,7 @@ def test_a_reader_that_goes_away_is_no_error(tmp_path: Path) -> None:
         assert running.stdout.readline().startswith(b"certificate")
         running.stdout.close()
         assert running.stderr.read() == b""
-        assert running.wait(60) == 0
+        assert running.wait(180) == 0
 
 
 def test_a_narrow_encoding_of_stdout_is_no_error(tmp_path: Path) -> None:

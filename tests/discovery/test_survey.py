@@ -31,7 +31,7 @@ def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def asked(server: Server, fingerprint: str | None = None) -> survey.Answer:
     """Ask with patience."""
-    return survey.ask(server, fingerprint=fingerprint, timeout=60.0)
+    return survey.ask(server, fingerprint=fingerprint, timeout=180.0)
 
 
 @pytest.fixture

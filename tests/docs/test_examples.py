@@ -15,8 +15,7 @@ from cipsec._cli.main import main
 from cipsec.pki import fingerprint
 from cipsec.ra import config
 from cipsec.ra.vendors import settings
-from cipsec.store import requests
-from cipsec.store.requests import State
+from cipsec.store import events
 
 from . import transcript
 from .plant import PROGRAMS, Plant, plant
@@ -76,8 +75,8 @@ def _root(plant: Plant) -> str:
 
 def _latest(plant: Plant) -> str:
     with closing(plant.ca.store()) as database:
-        rows = database.read(lambda db: list(requests.listed(db, list(State))))
-    return max(rows, key=lambda row: row.first_seen).id
+        asked = database.read(lambda db: [one.request for _, one in events.after(db, 0)])
+    return list(dict.fromkeys(filter(None, asked)))[-1]
 
 
 @pytest.mark.parametrize("section", _PLAYED, ids=str)

@@ -93,19 +93,19 @@ def test_est_through_a_pending_approval(server: Serving, request_pem: Path, tmp_
     """`pki --est` without credentials polls until an administrator approves."""
     folder = ("--ca-dir", server.ca)
     client = subprocess.Popen(
-        _est(server, request_pem, "--maxpolltime", "60"),
+        _est(server, request_pem, "--maxpolltime", "300"),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )
     try:
-        until = time.monotonic() + 30
+        until = time.monotonic() + 120
         requests: list[dict[str, str]] = []
         while not requests:
             assert time.monotonic() < until, "no request arrives"
             assert client.poll() is None, client.communicate()
             requests = serving.result("ca", "pending", *folder)["requests"]
         serving.result("ca", "approve", requests[0]["id"], *folder)
-        out, error = client.communicate(timeout=90)
+        out, error = client.communicate(timeout=180)
     finally:
         client.kill()
         client.wait()

@@ -26,7 +26,7 @@ def run(
     *command: str | Path,
     stdin: bytes = b"",
     environment: Mapping[str, str] | None = None,
-    timeout: float = 180,
+    timeout: float = 300,
 ) -> subprocess.CompletedProcess[bytes]:
     """Run a program to its end and return what it printed and its exit status."""
     return subprocess.run(

@@ -356,7 +356,7 @@ def test_a_slow_card_holds_up_nobody(plant: Plant, own: SSL.Context) -> None:
     """While one waits for a finger, others shake hands, on another thread and context."""
     finger = threading.Event()
     certificate, slow = device(plant)
-    slow.before = lambda: finger.wait(60)
+    slow.before = lambda: finger.wait(180)
     waiting, other = trusting([plant.certificate]), trusting([plant.certificate])
     signer.use(waiting, certificate, slow)
     signer.use(other, *device(plant))

@@ -11,12 +11,21 @@ from pathlib import Path
 import pytest
 
 from cipsec.ca_folder import CaFolder
+from cipsec.discovery import browse
+from cipsec.discovery.interfaces import choose
+from cipsec.endpoint import trust
 from tests.cli.conftest import Cipsec
 from tests.support import ports
 from tests.support.ca import make
 from tests.support.serving import Serving, serving
 
 _ON_LOOPBACK = ("--announce", "--listen", ":0", "--interface", "lo", "--instance")
+
+
+@pytest.fixture(autouse=True)
+def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who is there has time to answer, on a machine that is busy."""
+    monkeypatch.setattr(trust, "_BROWSE", 6.0)
 
 
 @pytest.fixture
@@ -125,10 +134,21 @@ def test_discovered(cipsec: Cipsec, ca: Serving, tmp_path: Path) -> None:
     assert cipsec(*words, tmp_path / "x", "--fingerprint", "0" * 64).code == 5
 
 
+def wait_for(*names: str) -> None:
+    """Return once servers of these names are announced."""
+    heard: set[str] = set()
+    for batch in browse.watch(timeout=120, interfaces=choose(["lo"])):
+        heard |= {event.server.name for event in batch}
+        if heard >= set(names):
+            return
+    raise AssertionError(f"only {heard} are announced")
+
+
 def test_several_servers(cipsec: Cipsec, ca: Serving, tmp_path: Path) -> None:
     """With nothing to choose by they are listed; a fingerprint finds the right one."""
     words = ["enroll", "--interface", "lo", "--no-wait", "--identity"]
     with serving(make(tmp_path / "two").path, *_ON_LOOPBACK, "Line 5") as other:
+        wait_for("Line 4", "Line 5")
         refused = cipsec(*words, tmp_path / "drive")
         assert refused.code == 2
         for shown in ("Line 4", "Line 5", "--server"):

@@ -74,9 +74,9 @@ def test_two_at_once(server: EstServer, home: Path) -> None:
     while not began:
         time.sleep(0.05)
     second = _start(*enroll(server), home=home)
-    _, err = second.communicate(timeout=60)
+    _, err = second.communicate(timeout=180)
     refused.set()
-    first.communicate(timeout=60)
+    first.communicate(timeout=180)
     assert second.returncode == 6
     assert b"another cipsec is at work" in err
     assert first.returncode == 0
@@ -107,7 +107,7 @@ def test_killed_while_waiting(run: Run, server: EstServer, home: Path, verb: str
     while not polls:
         time.sleep(0.05)
     process.kill()
-    process.communicate(timeout=60)
+    process.communicate(timeout=180)
     server.answers.clear()
     code, _, _ = run(verb)
     assert code == 0
