@@ -24,6 +24,9 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 # How long an example takes says how busy the machine is, and no more.
 settings.register_profile("patient", deadline=None)
 settings.load_profile("patient")
+# What tests/run says of a commit it says again: the same examples each time. Others are tried by
+# everybody who runs some of the tests.
+settings.register_profile("same", deadline=None, derandomize=True)
 
 
 @pytest.fixture
