@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Iterator
 from datetime import timedelta
@@ -17,6 +18,11 @@ from cipsec.store.database import Database
 from cipsec.store.writer import Writer
 from tests.support import ca, vpcd
 
+# Whoever runs the tests has a terminal, a language and perhaps a CA; none of them is the tests'.
+for _name in ("LINES", "NO_COLOR", "FORCE_COLOR", "LC_ALL", "LC_CTYPE", "LANGUAGE",
+              "PYTHONIOENCODING", "CIPSEC_CA_DIR", "CIPSEC_IDENTITY"):  # fmt: skip
+    os.environ.pop(_name, None)
+os.environ |= {"COLUMNS": "80", "LANG": "C.UTF-8"}
 vpcd.claim_socket()
 # A shell starts what runs behind it with SIGINT ignored, and so do the programs that tests start
 # and interrupt: they would never end.
