@@ -163,6 +163,7 @@ def test_pipes_are_read_when_somebody_writes(
             time.sleep(0.1)
             file.write(PEM[100:])
 
+    monkeypatch.setattr(given, "_PATIENCE", 60.0)
     writer = threading.Thread(target=write)
     writer.start()
     assert _serials(cipsec("cert", "show", "--json", pipe)) == ["05"]
