@@ -134,6 +134,17 @@ def test_discovered(cipsec: Cipsec, ca: Serving, tmp_path: Path) -> None:
     assert cipsec(*words, tmp_path / "x", "--fingerprint", "0" * 64).code == 5
 
 
+def test_a_server_that_answers_late(
+    cipsec: Cipsec, ca: Serving, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While nobody answers one goes on listening: nobody does in a hundredth of a second."""
+    monkeypatch.setattr(trust, "_BROWSE", 0.01)
+    monkeypatch.setattr(trust, "_LONGER", 120.0)
+    words = ["enroll", "--interface", "lo", "--no-wait", "--identity", tmp_path / "drive"]
+    asked = cipsec(*words, "--fingerprint", ca.ready["ca_sha256"])
+    assert asked.code == 11, asked
+
+
 def wait_for(*names: str) -> None:
     """Return once servers of these names are announced."""
     heard: set[str] = set()
