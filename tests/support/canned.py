@@ -255,20 +255,23 @@ class EstServer:
             except OSError:
                 return
             self.connections += 1
+            self._open.add(link)
             arguments = (link, self.connections)
             thread = threading.Thread(target=self._serve, args=arguments, daemon=True)
             self._threads.append(thread)
             thread.start()
 
     def _serve(self, link: socket.socket, number: int) -> None:
-        self._open.add(link)
         with link, contextlib.suppress(OSError, ValueError):
             if self.plain:
                 link.sendall(b"220 this is not TLS\r\n")
                 return
-            with self._context.wrap_socket(link, server_side=True) as secured:
+            with self._context.wrap_socket(
+                link, server_side=True, do_handshake_on_connect=False
+            ) as secured:
                 self._open.add(secured)
                 try:
+                    secured.do_handshake()
                     while self._answer(secured, number):
                         pass
                 finally:
