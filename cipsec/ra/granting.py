@@ -7,7 +7,7 @@ here; the writer runs one of these at a time, other servers on the store wait.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -55,10 +55,8 @@ def grant(db: sqlite3.Connection, case: Case, authority: Authority) -> Written:
     if row is not None and row.state == State.REJECTED:
         return Written(rejected(row))
     earlier = _earlier(db, case)
-    if isinstance(earlier, CertificateRow):
-        return Written(Granted(earlier.der))
     if earlier is not None:
-        return Written(Refused(earlier))
+        return Written(Granted(earlier.der))
     _require_current(db, case)
     return issue(db, case, authority, revokes=case.decision.revokes, asked=row is not None)
 
@@ -73,17 +71,28 @@ def _require_current(db: sqlite3.Connection, case: Case) -> None:
         raise Overtaken
 
 
-def _earlier(db: sqlite3.Connection, case: Case) -> CertificateRow | str | None:
-    """Return what this enrollment got before, or why it gets nothing, or None: then it is new."""
-    for use in case.decision.uses:
-        spent = uses.spent(db, use.key, case.id)
-        row = certificates.by_serial(db, spent.serial or "")
-        why = objection(use, spent, row, case.now)
-        if why is not None or row is not None:
-            return why or row
+def _earlier(db: sqlite3.Connection, case: Case) -> CertificateRow | None:
+    """Return what this enrollment got before; raise Overtaken when it has nothing left to spend."""
+    for row in _gotten(db, case):
+        if row is not None:
+            return row
     since = int((case.now - _SAME_CERTIFICATE).timestamp())
     row = certificates.latest_for_enrollment(db, case.id, since=since)
     return row if row and row.status(case.now) == "valid" else None
+
+
+def _gotten(db: sqlite3.Connection, case: Case) -> Iterator[CertificateRow | None]:
+    """Yield what this enrollment got for each use that its grant spends.
+
+    Raises Overtaken where others were faster and spent it: the rule's condition does not hold any
+    more, and the rules below it have their say, as for whoever comes a moment later.
+    """
+    for use in case.decision.uses:
+        spent = uses.spent(db, use.key, case.id)
+        row = certificates.by_serial(db, spent.serial or "")
+        if objection(use, spent, row, case.now) is not None:
+            raise Overtaken
+        yield row
 
 
 def issue(
@@ -175,11 +184,8 @@ def grant_approved(
     _require_current(db, case)
     if not is_as_shown(case, row):
         return Written(wait, reopen(db, case, State.APPROVED))
-    for use in case.decision.uses:
-        spent = uses.spent(db, use.key, case.id)
-        why = objection(use, spent, certificates.by_serial(db, spent.serial or ""), case.now)
-        if why is not None:
-            return Written(Refused(why))
+    for _ in _gotten(db, case):
+        pass  # it has what it spends, or nobody was faster
     approved = f"approved by {row.decided_by}" + (f": {row.note}" if row.note else "")
     revokes = (row.replaces or "").split() if row.revokes else []
     return issue(db, case.because(approved), authority, revokes=revokes, approved_by=row.decided_by)

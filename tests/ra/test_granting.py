@@ -212,6 +212,15 @@ def revoked(serial: str) -> Callable[[Database], object]:
     return work
 
 
+def spent_by_another(serial: str) -> Callable[[Database], object]:
+    """Return what uses a card of that number once."""
+
+    def work(database: Database) -> None:
+        uses.spend(database.connection(), f"provisioning:{serial}", "ab" * 32, serial="01", at=0)
+
+    return work
+
+
 def test_a_card_that_is_revoked_in_the_last_moment(cards: Server) -> None:
     """Revoked is revoked, though it was good when it was looked at."""
     chain = cards.card(uses=2)
@@ -234,17 +243,25 @@ def test_a_certificate_that_is_revoked_in_the_last_moment_renews_nothing(cards: 
 
 
 def test_a_card_that_is_spent_in_the_last_moment(cards: Server) -> None:
-    """The last use went to somebody else."""
+    """The last use went to somebody else: the answer is that of a moment later."""
     chain = cards.card(uses=1)
     [row] = cards.certificates()
+    response = overtaken(cards, with_card(drive(7), chain), spent_by_another(row.serial))
+    assert response.status == 403
+    used_up = "provisioning certificate card-1 is used up: 1 of 1"
+    assert est.reason(response).endswith(used_up)
+    assert est.reason(cards.enroll(drive(8), chain=chain)) == est.reason(response)
 
-    def spend(database: Database) -> None:
-        key = f"provisioning:{row.serial}"
-        uses.spend(database.connection(), key, "ab" * 32, serial="01", at=0)
 
-    response = overtaken(cards, with_card(drive(7), chain), spend)
-    said = "provisioning certificate card-1 is used up: 1 of 1"
-    assert est.reason(response) == said
+def test_the_rules_below_decide_on_who_came_too_late(cards: Server) -> None:
+    """Who would wait for an administrator a moment later is not turned away in this one."""
+    cards.text += est.ASK
+    chain = cards.card(uses=1)
+    [row] = cards.certificates()
+    response = overtaken(cards, with_card(drive(7), chain), spent_by_another(row.serial))
+    assert response.status == 202
+    [event] = [event for event in cards.events() if event.event == "pending"]
+    assert event.rule == "everyone else"
 
 
 def test_an_approval_does_not_outlive_the_last_use(cards: Server) -> None:
