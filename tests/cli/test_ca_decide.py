@@ -235,6 +235,7 @@ def test_the_queue_survives(on_ca: Cipsec, ca_folder: CaFolder) -> None:
     [
         ({"LOGNAME": "alice"}, "alice"),
         ({"LOGNAME": "root", "SUDO_USER": "bob"}, "bob"),
+        ({"LOGNAME": "cipsec", "SUDO_USER": "bob"}, "bob"),
         ({"LOGNAME": "a\x1b[2Kb"}, "a\\x1b[2Kb"),
         ({"LOGNAME": "\udcff"}, "\\udcff"),
     ],
@@ -247,7 +248,7 @@ def test_actor(
     actor: str,
 ) -> None:
     """The record names who decided, also behind sudo, whatever the environment holds."""
-    monkeypatch.setattr("os.geteuid", lambda: 0)
+    monkeypatch.setattr("os.geteuid", lambda: 998)
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     on_ca("ca", "approve", ca.ask(ca_folder))
