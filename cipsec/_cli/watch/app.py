@@ -222,7 +222,10 @@ class Watch(App[None]):
         self._deciding = True
         self._say("recording the decision ...")
         try:
-            said = deciding.sentence(await self._store.decide(asked.row, verdict))
+            decided = await self._store.decide(asked.row, verdict)
+            said = deciding.sentence(decided)
+            if decided.changed:
+                self._draw(self._scene.noted(asked.row.id, ""))  # it is on record now
         except StoreFailed as error:
             said = f"nothing was decided: {error.message}"
         self._deciding = False

@@ -66,6 +66,7 @@ def test_reject_with_a_note(ca_folder: CaFolder) -> None:
         await on.see("Reject the request 000000000000?", "not ours")
         await on.press("y")
         await on.see("rejected (not ours)")
+        await on.see("STATE    rejected by anna at ", without="not on record yet")
 
     perform(ca_folder, play)
     row = stage.row_of(ca_folder, f"{2:064x}")
