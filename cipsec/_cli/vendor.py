@@ -88,9 +88,10 @@ def listing(talk: Talk, *, ca_dir: CaDir = None) -> int:
         talk.say("cipsec: there is no vendor; add one with: cipsec vendor add FILE --name NAME")
     _print(talk, where, found.vendors)
     _warn_of_lists(talk, found.vendors)
-    for fault in found.faults:
-        talk.warn(fault)
-    return exits.LOCAL_STATE if found.faults else exits.OK
+    troubles = found.troubles()
+    for trouble in troubles:
+        talk.warn(trouble)
+    return exits.LOCAL_STATE if troubles else exits.OK
 
 
 @command(app, "add")

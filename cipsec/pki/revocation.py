@@ -190,6 +190,15 @@ class Revocations:
             return None
         return Covered(max(s.begin for s in known), min(s.end for s in known))
 
+    def fault(self, issuer: x509.Certificate) -> str | None:
+        """Return why no path through a CA can be judged: a list in its name is not by it."""
+        try:
+            for one in self._of(issuer):
+                self._is_signed(one, issuer)
+        except Malformed as error:
+            return error.message
+        return None
+
     def _span(self, child: x509.Certificate, issuer: x509.Certificate) -> Covered | None:
         found = [one for one in self._of(issuer) if self._is_signed(one, issuer)]
         if any(child.serial_number in one.serials for one in found):

@@ -314,6 +314,25 @@ def test_a_broken_list(on_ca: Cipsec, ca_folder: CaFolder, root: Path, tmp_path:
     assert left(ca_folder) == []
 
 
+def test_a_list_that_its_ca_did_not_sign(
+    on_ca: Cipsec, ca_folder: CaFolder, root: Path, tmp_path: Path
+) -> None:
+    """It is not taken, also not in place of a good one; laid there by hand, it is told."""
+    forged = vendor.crl(ACME.root, signer=vendor.make("Bolt").root.key)
+    lists = tmp_path / "x.crl"
+    lists.write_bytes(forged)
+    ran = on_ca("vendor", "add", root, "--name", "acme", "-y", "--crl", lists)
+    assert (ran.code, ran.out, left(ca_folder)) == (6, "", [])
+    assert "is not signed by CN=Acme Root,O=Acme, the CA it says it is of" in ran.err
+    assert on_ca("vendor", "add", root, "--name", "acme", "-y").code == 0
+    assert on_ca("vendor", "add", root, "--name", "acme", "-yf", "--crl", lists).code == 6
+    assert left(ca_folder) == ["acme.pem", "acme.toml"]
+    (ca_folder.path / "vendors" / "acme.crl").write_bytes(forged)
+    ran = on_ca("vendor", "list")
+    assert (ran.code, len(ran.rows)) == (6, 1)
+    assert "cipsec: warning: vendors/acme.crl is not signed by CN=Acme Root,O=Acme" in ran.err
+
+
 def test_an_expired_root(on_ca: Cipsec, tmp_path: Path) -> None:
     """It is taken, with a word of what it proves."""
     old = vendor.ca("Acme Old", end=times.now() - timedelta(days=1))

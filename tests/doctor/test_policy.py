@@ -192,6 +192,17 @@ def test_vendors_out_of_date(ca_folder: CaFolder) -> None:
     assert "vendors/acme.crl is out of date since" in found.detail
 
 
+def test_vendors_with_a_forged_list(ca_folder: CaFolder) -> None:
+    """A list that the CA it names did not sign: no device of this CA is granted."""
+    root = vendor.ca("Acme root")
+    vendors = ca_folder.path / "vendors"
+    (vendors / "acme.pem").write_bytes(root.pem)
+    (vendors / "acme.crl").write_bytes(vendor.crl(root, signer=vendor.ca("Bolt root").key))
+    [found] = at_ca(ca_folder, "vendors")
+    assert (found.verdict, found.hint) == (FAIL, "cipsec vendor list")
+    assert found.detail.startswith("vendors/acme.crl is not signed by CN=Acme root")
+
+
 def _now() -> datetime:
     return datetime.now(UTC)
 

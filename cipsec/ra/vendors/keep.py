@@ -10,7 +10,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from cipsec import files
-from cipsec.errors import AlreadyExists, LocalState, NotFound, UsageError
+from cipsec.errors import AlreadyExists, LocalState, Malformed, NotFound, UsageError
 from cipsec.pki import keys, revocation
 from cipsec.pki.chain import directly_issued
 from cipsec.pki.names import show_name
@@ -71,7 +71,7 @@ def add(
     not replaced. Raises LocalState; Malformed for lists that cannot be used.
     """
     if lists is not None:
-        revocation.read(lists, f"{where.name}/{name}{LISTS}")
+        _check_lists(where, name, certificates, lists)
     pem = b"".join(c.public_bytes(Encoding.PEM) for c in dict.fromkeys(certificates))
     with _alone(where):
         files.replace(where / (name + SETTINGS), settings.text(said).encode(), mode=files.PUBLIC)
@@ -79,6 +79,18 @@ def add(
             files.replace(where / (name + LISTS), lists, mode=files.PUBLIC)
         files.replace(where / (name + ANCHORS), pem, mode=files.PUBLIC)
     return load.vendor(where, name)
+
+
+def _check_lists(
+    where: Path, name: str, certificates: Sequence[x509.Certificate], lists: bytes
+) -> None:
+    """Raise Malformed for lists that cannot be read, or are not by the CA of a vendor they name."""
+    source = f"{where.name}/{name}{LISTS}"
+    read = tuple(revocation.read(lists, source))
+    anchors = tuple(load.authorities(list(certificates), source))
+    others = [vendor for vendor in load.folder(where).vendors if vendor.name != name]
+    for fault in load.unsigned(read, [Vendor(name, anchors, Settings(), read), *others]):
+        raise Malformed(fault, hint="get the list from the vendor again")
 
 
 def remove(where: Path, name: str) -> None:

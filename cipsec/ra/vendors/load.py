@@ -6,7 +6,7 @@ A vendor with a broken file proves nothing; the others are not affected.
 from __future__ import annotations
 
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -18,7 +18,7 @@ from cipsec.errors import LocalState, Malformed, Untrusted, UsageError
 from cipsec.pki import load, path, revocation
 from cipsec.pki.names import show_name
 from cipsec.pki.path import Authority
-from cipsec.pki.revocation import RevocationList
+from cipsec.pki.revocation import RevocationList, Revocations
 from cipsec.ra.vendors import settings
 from cipsec.ra.vendors.settings import Settings
 from cipsec.times import show_time
@@ -53,6 +53,11 @@ class Folder:
     vendors: tuple[Vendor, ...]
     faults: tuple[str, ...]
     names: tuple[str, ...]
+
+    def troubles(self) -> list[str]:
+        """Return the faults, and a sentence for each list that its CA did not sign."""
+        lists = (one for vendor in self.vendors for one in vendor.lists)
+        return [*self.faults, *unsigned(lists, self.vendors)]
 
 
 def folder(where: Path) -> Folder:
@@ -118,6 +123,16 @@ def authorities(certificates: list[x509.Certificate], source: str) -> Iterator[A
             yield path.anchor(certificate)
         except Untrusted as error:
             raise Malformed(f"{source}: certificate {number}: {error.message}") from None
+
+
+def unsigned(lists: Iterable[RevocationList], vendors: Sequence[Vendor]) -> list[str]:
+    """Return a sentence for each CA of the vendors that one of the lists is not by, as it says.
+
+    Whatever such a CA issued cannot be judged.
+    """
+    revocations = Revocations(lists)
+    cas = (anchor.certificate for vendor in vendors for anchor in vendor.anchors)
+    return list(dict.fromkeys(filter(None, map(revocations.fault, cas))))
 
 
 def warnings(vendors: Iterable[Vendor], now: datetime) -> list[str]:

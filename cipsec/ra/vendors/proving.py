@@ -96,8 +96,8 @@ class Vendors:
         return list(self._current().folder.names)
 
     def faults(self) -> list[str]:
-        """Return a sentence for each vendor with a broken file."""
-        return list(self._current().folder.faults)
+        """Return a sentence for each broken file, and for each list that its CA did not sign."""
+        return self._current().folder.troubles()
 
     def warnings(self, now: datetime) -> list[str]:
         """Return what should be seen to though it stops nothing."""
