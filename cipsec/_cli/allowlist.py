@@ -23,6 +23,7 @@ from cipsec._cli.allowlist_shown import (
     record_events,
     show,
     those,
+    warn_of_used,
 )
 from cipsec._cli.allowlist_tables import export, import_
 from cipsec._cli.options import CaDir, DryRun, Force, command, group
@@ -103,6 +104,7 @@ def add(
             folder, Code.ALLOWLIST_ADDED, done.replaced, f"list {to}: other values than before"
         )
     _tell(talk, f"added to {to}", [*done.new, *done.replaced], dry_run=dry_run)
+    warn_of_used(talk, folder, done.listed)
     show(talk, done.listed)
 
 

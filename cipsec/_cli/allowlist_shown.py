@@ -81,12 +81,32 @@ def record(listed: Listed) -> dict[str, object]:
 
 def counted(db: sqlite3.Connection, listed: Listed) -> dict[str, object]:
     """Return an entry with how often it was used, where that is counted."""
+    limited = listed.entry.uses is not None
+    return {**record(listed), "used": _used(db, listed) if limited else None}
+
+
+def _used(db: sqlite3.Connection, listed: Listed) -> int:
     from cipsec.ra.conditions.listed import use_key
     from cipsec.store import uses
 
-    limited = listed.entry.uses is not None
-    key = use_key(listed.list, listed.entry.device)
-    return {**record(listed), "used": uses.count(db, key) if limited else None}
+    return uses.count(db, use_key(listed.list, listed.entry.device))
+
+
+def warn_of_used(talk: Talk, folder: CaFolder, listed: Iterable[Listed]) -> None:
+    """Warn of entries that grant nothing, as their devices got so many certificates by them before.
+
+    Uses are counted for the device and the list, for good: else who edits a note grants anew.
+    """
+    limited = [one for one in listed if one.entry.uses is not None]
+    if not limited:
+        return
+    with closing(folder.store()) as database:
+        used = database.read(lambda db: [_used(db, one) for one in limited])
+    for one, count in zip(limited, used, strict=True):
+        if one.entry.uses is not None and count >= one.entry.uses:
+            had = f"{one.entry.device} had {count} of {one.entry.uses} uses before"
+            more = f"to grant one more: --uses {count + 1} -f"
+            talk.warn(f"{had} and gets nothing by this entry; {more}")
 
 
 def show(talk: Talk, listed: Iterable[Listed]) -> None:

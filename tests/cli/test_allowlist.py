@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 import sys
+from contextlib import closing
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -12,6 +13,9 @@ import pytest
 
 from cipsec import times
 from cipsec.ca_folder import CaFolder
+from cipsec.ra.allowlist.entries import parse_device
+from cipsec.ra.conditions.listed import use_key
+from cipsec.store import uses
 
 from .conftest import Cipsec, Ran
 
@@ -85,6 +89,23 @@ def test_a_devices_life(on_ca: Cipsec, lists: Path) -> None:
         ("allowlist-added", "0001:6040C8F2", "list default: other values than before"),
         ("allowlist-removed", "0001:6040C8F2", "list default"),
     ]
+
+
+def test_an_entry_that_is_used_up(on_ca: Cipsec, ca_folder: CaFolder) -> None:
+    """Pre-approved once more as it was the last time: that nothing comes of it is said at once."""
+    once = ["allowlist", "add", "1:1", "1:2", "--uses", "1"]
+    assert "warning" not in on_ca(*once).err
+    key = use_key("default", parse_device("0001:00000001"))
+    with closing(ca_folder.store()) as database:
+        database.write(lambda db: uses.spend(db, key, "ab" * 32, serial="01", at=0))
+    ran = on_ca(*once, "--until", "8h", "-f")
+    assert ran.code == 0
+    assert ran.err == (
+        "cipsec: 2 devices added to default\n"
+        "cipsec: warning: 0001:00000001 had 1 of 1 uses before and gets nothing by this entry;"
+        " to grant one more: --uses 2 -f\n"
+    )
+    assert "warning" not in on_ca("allowlist", "add", "1:1", "--uses", "2", "-f").err
 
 
 def test_a_duration(on_ca: Cipsec, lists: Path) -> None:
