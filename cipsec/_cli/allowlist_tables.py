@@ -143,11 +143,8 @@ def _read(talk: Talk, file: str, mapping: Mapping) -> list[Entry]:
     except Broken as error:
         for fault in error.faults:
             talk.warn(f"{shown}:{fault.line}: {fault.why}" if fault.line else fault.why)
-        hint = error.hint
-        if mapping.serial_column and mapping.serial_base is None:
-            hint = "say how numbers are written with --serial-base, and --vendor-base"
         many = "1 error" if len(error.faults) == 1 else f"{len(error.faults)} errors"
-        raise Malformed(f"{shown}: {many}; nothing was imported", hint=hint) from None
+        raise Malformed(f"{shown}: {many}; nothing was imported", hint=error.hint) from None
 
 
 def _bytes(file: str) -> bytes:

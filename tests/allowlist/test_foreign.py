@@ -47,6 +47,26 @@ def test_columns_are_found_whatever_divides_them(delimiter: str) -> None:
     assert _read("\ufeff" + text, mapping) == [Entry(DeviceId(1, 0x6040C8F2), "Drive, 7")]
 
 
+@pytest.mark.parametrize("first", ["sep=;\r\n", "SEP=;\n"])
+def test_a_word_to_excel_above_the_header(first: str) -> None:
+    """It is no row; the lines of what is wrong below it are the file's."""
+    mapping = Mapping(vendor_column="vendor", serial_column="serial")
+    text = first + "vendor;serial\r\n1;0xC8F2\r\n"
+    assert _read("\ufeff" + text, mapping) == [Entry(DeviceId(1, 0xC8F2))]
+    assert _faults(text + "1;x\r\n", mapping) == [(4, "x is not a number")]
+
+
+@pytest.mark.parametrize(
+    ("row", "hinted"), [("1;12345678", True), ("10;C8F2", True), ("1;x", False), (";", False)]
+)
+def test_the_hint_names_the_base_where_the_base_is_missing(row: str, *, hinted: bool) -> None:
+    """And nowhere else: it would send people looking in the wrong place."""
+    mapping = Mapping(vendor_column="vendor", serial_column="serial")
+    with pytest.raises(Broken) as raised:
+        _read(f"vendor;serial\n{row}\n1;C8F2;9\n", mapping)
+    assert ("--serial-base" in (raised.value.hint or "")) is hinted
+
+
 def test_mac_addresses() -> None:
     """Alone, or where a line has no serial number."""
     mac = Mac.parse("00:00:bc:12:34:56")

@@ -24,6 +24,7 @@ from cipsec.ra.allowlist.numbers import Base
 from cipsec.ra.allowlist.table import Table
 
 _DELIMITERS = (",", ";", "\t")
+_SEP = re.compile(r"\Asep=.(?=[\r\n])", re.IGNORECASE)  # what some write above for Excel to read
 _VENDOR_LIMIT, _SERIAL_LIMIT = 0xFFFF, 0xFFFFFFFF
 
 
@@ -95,8 +96,15 @@ def read(data: bytes, mapping: Mapping, file: str) -> list[Entry]:
     else:
         draft.take_native(_own_table(data, file))
     if draft.faults:
-        raise Broken(file, sorted(draft.faults)[:LIMIT])
+        raise _broken(file, sorted(draft.faults)[:LIMIT])
     return list(draft.found.values())
+
+
+def _broken(file: str, faults: Sequence[Fault]) -> Broken:
+    if any(fault.why.endswith(numbers.AMBIGUOUS) for fault in faults):
+        hint = "say how numbers are written with --serial-base, and --vendor-base"
+        return Broken(file, faults, hint=hint)
+    return Broken(file, faults)
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +199,7 @@ def _text(data: bytes, file: str) -> str:
     if b"\0" in data or data.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise Broken(file, [Fault(0, 'this is no text, or UTF-16; save it as "CSV UTF-8"')])
     try:
-        return data.removeprefix(BOM).decode("utf-8")
+        return _SEP.sub("", data.removeprefix(BOM).decode("utf-8"))
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         why = 'this is not UTF-8; save the table as "CSV UTF-8"'

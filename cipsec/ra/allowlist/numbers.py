@@ -16,6 +16,7 @@ _DIGITS = re.compile(r"[0-9]+")
 # What spreadsheets make of long numbers; a plain "12E34567" is hexadecimal and has no sign.
 _ROUNDED = re.compile(r"[0-9]+(?:[.,][0-9]+[eE][+-]?|[eE][+-])[0-9]+")
 _SHOWN = 40
+AMBIGUOUS = "can be hexadecimal or decimal: say the base"
 
 
 def read(text: str, base: Base | None, limit: int) -> int:
@@ -39,7 +40,7 @@ def _base(shown: str, prefix: str | None, digits: str, base: Base | None) -> Bas
     if base == "dec" and not is_decimal:
         raise Malformed(f"{shown} is hexadecimal, and the column is said to be decimal")
     if base is None and is_decimal and len(digits.lstrip("0")) > 1:
-        raise Malformed(f"{shown} can be hexadecimal or decimal: say the base")
+        raise Malformed(f"{shown} {AMBIGUOUS}")
     return base or "hex"
 
 
