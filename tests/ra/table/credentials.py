@@ -55,6 +55,12 @@ def _revoked_by_vendor(plant: Plant, number: int) -> Shown:
     return Shown(device, (made.der, issuing.der))
 
 
+def _expired_by_vendor(plant: Plant, number: int) -> Shown:
+    device, issuing = listed(number), plant.pki.issuing
+    made = vendor.device(issuing, device, end=plant.server.now - DAY)
+    return Shown(device, (made.der, issuing.der))
+
+
 def _known(plant: Plant, number: int) -> Shown:
     shown = _by(plant.pki.issuing, listed(number))
     earlier = plant.certificate(ca.request(subject(shown.device)), shown.device)
@@ -148,6 +154,7 @@ CREDENTIALS: dict[str, Callable[[Plant, int], Shown]] = {
     "vendor, not listed": lambda plant, number: _by(plant.pki.issuing, unlisted(number)),
     "vendor, foreign Vendor ID": lambda plant, number: _by(plant.pki.issuing, foreign(number)),
     "vendor, revoked": _revoked_by_vendor,
+    "vendor, expired": _expired_by_vendor,
     "vendor, device known": _known,
     "vendor and password": _two_proofs,
     "unknown vendor": lambda plant, number: _by(plant.stranger.issuing, listed(number)),

@@ -29,6 +29,7 @@ vendor                     AXA GXG GXG GXG GXG AXA NXN AXA GXG GXG
 vendor, not listed         AXA GXG GXG AXA AXA AXA NXN AXA AXA GXG
 vendor, foreign Vendor ID  AXA GXG AXA GXG GXG AXA NXN AXA GXG GXG
 vendor, revoked            AXA AXA AXA AXA GXG AXA NXN AXA AXA GXG
+vendor, expired            AXA GXG GXG GXG GXG AXA NXN AXA GXG GXG
 vendor, device known       RXR RXR RXR RXR RXR RXR NXN RXR RXR GXG
 vendor and password        GXG GXG GXG GXG GXG GXG GXG AXA GXG GXG
 unknown vendor             AXA AXA AXA AXA GXG AXA NXN AXA AXA GXG
@@ -95,6 +96,7 @@ SAYS = {
     "vendor, foreign Vendor ID": _VOUCHED,
     "vendor, revoked": _UNVOUCHED
     | {"vendor": "!the certificate of serialNumber={device},CN=Drive 7,O=Acme is revoked"},
+    "vendor, expired": _VOUCHED,  # devices outlive their certificates: no reason to doubt them
     "vendor, device known": _VOUCHED,
     "vendor and password": _VOUCHED,
     "unknown vendor": _UNVOUCHED,
