@@ -103,6 +103,8 @@ def _fares(ca: Ca, channel: Channel, whom: Directory) -> Iterator[Remark]:
         yield _failing(row, since, ca.now, test)
     elif row.error and not row.is_trying:
         yield warn(f"the last message was not told to all: {row.error}", test)
+    elif row.sent_at is None and since is not None:
+        yield ok("its first message waits to be told", test)
     elif row.sent_at is None:
         yield ok("nothing was to be told yet", test)
     else:

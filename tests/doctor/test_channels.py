@@ -71,6 +71,13 @@ def test_new(ca_folder: CaFolder) -> None:
     assert brief(_look(ca_folder)) == [(OK, _NEW)]
 
 
+def test_its_first_message(ca_folder: CaFolder) -> None:
+    """Something waits to be told, and was not tried yet: gathered, or no server runs."""
+    _told_by(ca_folder, _FILE)
+    _fails(ca_folder, 0)
+    assert brief(_look(ca_folder)) == [(OK, "it: its first message waits to be told")]
+
+
 def test_working(ca_folder: CaFolder) -> None:
     """When it told last is said; what was left out of it is something to see to."""
     _told_by(ca_folder, _FILE)
