@@ -27,6 +27,7 @@ _RSA_NO_PADDING = 3
 _SSL_CTRL_CHAIN_CERT = 89
 
 _NO_SIGNATURE = -1  # and not 0, of which RSA-PSS makes a signature of no bytes
+_making = threading.Lock()  # or two threads that ask first make two
 
 
 class Operation(Protocol):
@@ -39,9 +40,14 @@ class Operation(Protocol):
         """
 
 
-@functools.cache
 def keys_of_python() -> ForeignKeys:
     """Return the one binding of the process; raise LocalState where this Python has none."""
+    with _making:
+        return _made()
+
+
+@functools.cache
+def _made() -> ForeignKeys:
     return ForeignKeys(libssl.load())
 
 

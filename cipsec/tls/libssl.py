@@ -6,6 +6,7 @@ import _ssl
 import functools
 import ssl
 import sys
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from types import SimpleNamespace
@@ -63,11 +64,19 @@ int SSL_CTX_check_private_key(const SSL_CTX *);
 long SSL_CTX_ctrl(SSL_CTX *, int, long, void *);
 """
 _LOW = 0xFFFFFFFF  # OpenSSL 1.1's options have 32 bits, and what is above them is not defined
+# What is cached is made twice when two threads ask first; and cffi lets no pointer of one binding
+# be used with another.
+_making = threading.Lock()
+
+
+def load() -> LibSsl:
+    """Return the binding, one for the process; raise LocalState where this Python has none."""
+    with _making:
+        return _loaded()
 
 
 @functools.cache
-def load() -> LibSsl:
-    """Return the binding, one for the process; raise LocalState where this Python has none."""
+def _loaded() -> LibSsl:
     if sys.implementation.name != "cpython":
         raise _unusable(f"{sys.implementation.name} does not show its TLS contexts")
     if not ssl.OPENSSL_VERSION.startswith("OpenSSL "):

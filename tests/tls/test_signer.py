@@ -559,10 +559,28 @@ def test_this_python_will_do() -> None:
     signer.usable()
 
 
+_TOGETHER = """
+import ssl, threading
+from concurrent.futures import ThreadPoolExecutor
+from cipsec.tls import foreign, libssl
+start = threading.Barrier(8)
+
+def ask(_):
+    start.wait()
+    return libssl.load(), foreign.keys_of_python()
+
+with ThreadPoolExecutor(8) as pool:
+    found = list(pool.map(ask, range(8)))
+print(*(len(set(map(id, made))) for made in zip(*found)))
+"""
+
+
 def test_the_binding_is_made_once() -> None:
-    """For its callbacks are never freed."""
+    """For its callbacks are never freed, and two bindings do not take each other's pointers."""
     assert libssl.load() is libssl.load()
     assert foreign.keys_of_python() is foreign.keys_of_python()
+    done = programs.run(sys.executable, "-W", "error", "-c", _TOGETHER)
+    assert (done.stdout, done.stderr) == (b"1 1\n", b"")
 
 
 def test_clients_without_a_card_do_not_pay() -> None:
