@@ -32,6 +32,7 @@ _LONGEST_RETRY = timedelta(days=366)
 _REASON_LIMIT = 300
 _PEM_CERTIFICATE = b"-----BEGIN CERTIFICATE-----"
 _REQUEST_ID = re.compile(r"\brequest ([0-9a-f]{8,64})\b")
+_IN_VAIN = re.compile(r"\bask again after \d+ s; (\S.*)")  # so cipsec's server says what is wrong
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,9 +114,13 @@ def refusal(answer: Answer, where: str, now: datetime) -> CipsecError:
 
 
 def _pending(answer: Answer, said: str, now: datetime) -> Pending:
-    found = _REQUEST_ID.search(answer.body[:_REASON_LIMIT].decode("utf-8", "replace"))
+    text = answer.body[: 2 * _REASON_LIMIT].decode("utf-8", "replace")
+    found, vain = _REQUEST_ID.search(text), _IN_VAIN.search(text)
+    why = f": {safe.text(vain[1].strip(), limit=_REASON_LIMIT)}" if vain else ""
     return Pending(
-        f"request {found[1][:12]} waits for a decision" if found else f"the request waits{said}",
+        f"request {found[1][:12]} waits for a decision{why}"
+        if found
+        else f"the request waits{said}",
         retry_after=retry_after(answer.headers, now),
         request=found[1] if found else None,
     )

@@ -194,9 +194,10 @@ def _response(answer: Answer, *, one_line: bool) -> Response:
     match answer:
         case Granted(der):
             return _certificates(wire.certs_only_of([der]), wire.CERTS_ONLY, one_line=one_line)
-        case Queued(identifier, seconds):
+        case Queued(identifier, seconds, in_vain):
             waiting = f"request {identifier} waits for approval; ask again after {seconds} s"
-            return _text(202, waiting, ("Retry-After", str(seconds)))
+            why = f"; {in_vain}" if in_vain else ""
+            return _text(202, waiting + why, ("Retry-After", str(seconds)))
         case Refused(reason, authenticate=True):
             return _text(401, reason, _CHALLENGE)
         case Refused(reason):

@@ -14,10 +14,14 @@ class Granted:
 
 @dataclass(frozen=True, slots=True)
 class Queued:
-    """Accepted and not decided: ask again after `retry_after` seconds."""
+    """Accepted and not decided: ask again after `retry_after` seconds.
+
+    `in_vain` says what is wrong with the credential that was shown, None where nothing is.
+    """
 
     id: str
     retry_after: int
+    in_vain: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

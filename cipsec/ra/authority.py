@@ -173,7 +173,8 @@ class RegistrationAuthority:
 
     def _queued(self, case: Case, since: int) -> Queued:
         least = int(case.config.server.retry_after.total_seconds())
-        return Queued(case.id, self.polls.retry_after(least, waited=case.at - since))
+        wait = self.polls.retry_after(least, waited=case.at - since)
+        return Queued(case.id, wait, case.decision.in_vain)
 
     # Refusing: recorded, but not once for each try of a stubborn device.
 

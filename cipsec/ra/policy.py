@@ -24,6 +24,7 @@ NONE = "none"  # where no rule applied
 BY_HAND = "by hand"  # where an operator signed
 
 GLOBAL_GRANT = "global grant: "  # how the reasons of such grants begin, and no others
+_PROOFS = frozenset({"own", "vendor", "user", "provisioning"})  # conditions of what is presented
 
 
 class Outcome(StrEnum):
@@ -140,10 +141,11 @@ class Rule:
 class Decision:
     """What the table says: outcome, the rule that decided, the reason, and every rule tried.
 
-    `told` is the reason for the applicant. `applied` is that rule. `uses` is what a grant spends;
-    `slot` the place that an allowlist's entry gives the device a name for; `expected` tells that
-    an entry with an end or a count pre-approves it; `revokes` are the predecessors that a grant
-    revokes. `troubles` is what could not be judged, `undecided` that the rule could not.
+    `told` is the reason for the applicant, `in_vain` what is wrong with the credential that he
+    showed, which he is told while others decide. `applied` is that rule. `uses` is what a grant
+    spends; `slot` the place that an allowlist's entry gives the device a name for; `expected` tells
+    that an entry with an end or a count pre-approves it; `revokes` are the predecessors that a
+    grant revokes. `troubles` is what could not be judged, `undecided` that the rule could not.
     """
 
     outcome: Outcome
@@ -151,6 +153,7 @@ class Decision:
     reason: str
     trace: tuple[Tried, ...]
     told: str | None = None
+    in_vain: str | None = None
     applied: Rule | None = None
     uses: tuple[Use, ...] = ()
     slot: str | None = None
@@ -213,7 +216,8 @@ def _decision(rule: Rule, tried: Sequence[Tried]) -> Decision:
     outcome = rule.then if tried[-1].applies else Outcome.ASK
     if outcome is Outcome.GRANT and rule.grants_to_anyone:
         why = f"{GLOBAL_GRANT}{why}"
-    # Who is asked, and who is refused, is told what was shown in vain: a spent card, an old entry.
+    # Who decides, and who is refused, is told what was shown in vain: a spent card, an old entry.
+    # Who waits is told of his own credential alone: whoever claims a device is to learn no list.
     vain = [] if outcome is Outcome.GRANT else [h for t in tried[:-1] for h in t.conditions]
     vain = [h for h in vain if h.telling]
     told = ", ".join(h.public for h in conditions)
@@ -226,6 +230,7 @@ def _decision(rule: Rule, tried: Sequence[Tried]) -> Decision:
         ),
         tuple(tried),
         told=_joined(told, (h.public for h in vain)),
+        in_vain="; ".join(dict.fromkeys(h.public for h in vain if h.condition in _PROOFS)) or None,
         applied=rule,
         uses=tuple(h.use for h in conditions if h.use is not None),
         slot=next((f"{one.list}:{one.entry.name}" for one in listed if one.entry.name), None),

@@ -170,6 +170,21 @@ def test_202_is_pending(start: Start, headers: list[tuple[str, str]], seconds: i
     assert caught.value.request == "0a1b2c3d4e"
 
 
+def test_202_says_what_was_shown_in_vain(start: Start) -> None:
+    """What is wrong with the credential, harmless and short; nothing where nothing is said."""
+    waits = f"request {'0a' * 32} waits for approval; ask again after 60 s"
+    said = {"": "", "; ": "", "; card-1 is used up\x1b[1m\n": r": card-1 is used up\x1b[1m"}
+    for more, shown in said.items():
+        server = start({"simpleenroll": lambda _, more=more: text(202, waits + more)})
+        with pytest.raises(Pending) as caught:
+            enroll(server)
+        assert caught.value.message == f"request 0a0a0a0a0a0a waits for a decision{shown}"
+    server = start({"simpleenroll": lambda _: text(202, f"{waits}; {'x' * 5000}")})
+    with pytest.raises(Pending) as caught:
+        enroll(server)
+    assert len(caught.value.message) < 600
+
+
 @pytest.mark.parametrize(
     ("status", "error", "says"),
     [

@@ -106,12 +106,38 @@ def test_a_vendor_that_is_broken(server: Server) -> None:
     assert "acme.toml" in (server.events()[-1].reason or "")
 
 
-def test_who_waits_is_told_nothing_but_that(server: Server) -> None:
+_ASK = '[[rule]]\nname = "else"\nwhen = { anyone = true }\nthen = "ask"\n'
+
+
+@pytest.mark.parametrize(
+    ("rules", "listed"),
+    [
+        (rule(LIST), [f"{DEVICE},,,,", f"{OTHER},,,,", "typo"]),
+        (rule(LIST) + _ASK, [f"{DEVICE},,2020-01-01T00:00:00Z,,"]),
+    ],
+    ids=["broken", "over"],
+)
+def test_who_waits_is_told_nothing_of_lists(server: Server, rules: str, listed: list[str]) -> None:
     """Why he does not get his certificate at once is for those who decide."""
-    server.text = rule(LIST, "grant")
-    server.allow("line-3-safety", f"{DEVICE},,,,", f"{OTHER},,,,", "typo")
+    server.text = rules
+    server.allow("line-3-safety", *listed)
     response = server.enroll(drive())
     assert est.reason(response) == (
         f"request {est.identifier(response)} waits for approval; ask again after"
         f" {est.header(response, 'Retry-After')} s"
     )
+
+
+def test_who_waits_is_told_of_his_own_credential(server: Server) -> None:
+    """That a card is spent, or revoked: he would wait, and have nobody look for another one."""
+    carts = '[[rule]]\nname = "carts"\nwhen = { provisioning = true }\nthen = "grant"\n'
+    server.text = carts + _ASK
+    chain = server.card("card-1")
+    assert server.enroll(ca.request("CN=PC 1"), chain=chain).status == 200
+    response = server.enroll(ca.request("CN=PC 2"), chain=chain)
+    assert response.status == 202
+    why = "; provisioning certificate card-1 is used up: 1 of 1"
+    assert est.reason(response).endswith(f"{est.header(response, 'Retry-After')} s{why}")
+    server.revoke(chain[0])
+    again = server.enroll(ca.request("CN=PC 2"), chain=chain)
+    assert est.reason(again).endswith("; the provisioning certificate card-1 is revoked")

@@ -190,13 +190,14 @@ def _otherwise(folder: CaFolder, outcome: str) -> None:
 def test_a_spent_card(
     folder: CaFolder, engineer: Engineer, daemon: Pcscd, otherwise: str, code: int
 ) -> None:
-    """The second enrollment gets what the rules say; the operator reads why."""
+    """The second enrollment gets what the rules say; the operator reads why, and so does it."""
     _otherwise(folder, otherwise)
     daemon.insert(of_ca(folder))
     assert engineer.enrolls().code == 0
     engineer.home = engineer.home.with_name("other")
     refused = engineer.enrolls()
     assert refused.code == code, refused
+    assert "provisioning certificate card-1 is used up: 1 of 1" in refused.err
     assert "certificate card-1 is used up: 1 of 1" in _asked(engineer, folder)
     assert len(list(journal.entries(files.default_card_journal()))) == 1
     assert not (engineer.home / "key.pem").exists()
@@ -206,12 +207,13 @@ def test_a_spent_card(
 def test_a_revoked_card(
     folder: CaFolder, engineer: Engineer, daemon: Pcscd, otherwise: str, code: int
 ) -> None:
-    """It proves nothing, and the operator reads why."""
+    """It proves nothing, and both sides read why."""
     _otherwise(folder, otherwise)
     daemon.insert(of_ca(folder))
     _revoke(engineer, folder)
     refused = engineer.enrolls()
     assert refused.code == code, refused
+    assert "provisioning certificate card-1 is revoked" in refused.err
     assert "certificate card-1 is revoked" in _asked(engineer, folder)
     assert not (engineer.home / "key.pem").exists()
 

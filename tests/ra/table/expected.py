@@ -151,11 +151,12 @@ class Cell:
 
 @dataclass(frozen=True)
 class Expected:
-    """What has to come of a cell."""
+    """What has to come of a cell; `in_vain` is what an applicant who waits reads beside that."""
 
     outcome: str
     rule: str | None
     reason: str
+    in_vain: str = ""
 
 
 class Oracle:
@@ -207,8 +208,9 @@ class Oracle:
             return Expected("R", rule, f"{reason}; but {in_force}, is in force")
         if then == "grant":
             return Expected("G", rule, reason)
-        telling = (answer[1:] for answer in dict.fromkeys(failed) if answer.startswith("!"))
-        return Expected("R" if known else "A", rule, "; ".join((reason, *telling)))
+        telling = [answer[1:] for answer in dict.fromkeys(failed) if answer.startswith("!")]
+        vain = "; ".join(answer for answer in telling if not answer.endswith("is not listed"))
+        return Expected("R" if known else "A", rule, "; ".join((reason, *telling)), vain)
 
     def _answer(self, condition: str) -> str:
         match condition:
