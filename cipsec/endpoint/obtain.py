@@ -23,6 +23,7 @@ from cipsec.errors import (
     CardError,
     CipsecError,
     CredentialsRefused,
+    LocalState,
     Pending,
     Rejected,
     Unreachable,
@@ -87,7 +88,7 @@ def obtain(
         if issued is None or issued.certificate.not_valid_after_utc <= times.now():
             means = _Means(login, credential, card)
             issued, fresh = _granted(folder, draft, means, patience, person), True
-            folder.hold(issued)
+            _hold(folder, draft, issued)
         failure = why_not(folder, draft, issued, taking, person)
         if failure is None:
             break
@@ -142,6 +143,17 @@ def _granted(
             person.tell(failure.message)
             said = failure.message
         person.wait(pause, failure.message)
+
+
+def _hold(folder: Folder, draft: Draft, issued: Issued) -> None:
+    """Keep what was granted; raise LocalState, which says how to go on: a use may be spent."""
+    try:
+        folder.hold(issued)
+    except LocalState as error:
+        raise LocalState(
+            f"the certificate was granted and cannot be kept: {error.message}",
+            hint=f"mend that; the same key asks for it again: {draft.state.again(folder.path)}",
+        ) from None
 
 
 def _note(folder: Folder, failure: CipsecError) -> None:

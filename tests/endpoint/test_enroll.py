@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import stat
 from datetime import timedelta
 from typing import Any
@@ -15,6 +16,7 @@ from cipsec.endpoint.trust import read_anchors
 from cipsec.errors import (
     AlreadyExists,
     BadAnswer,
+    LocalState,
     Locked,
     Pending,
     Untrusted,
@@ -67,6 +69,25 @@ def test_the_key_is_on_disk_before_it_is_spoken_of(server: EstServer, folder: Fo
     server.answers["simpleenroll"] = look
     get(folder, wish(server))
     assert [(mode, on_disk == sent) for mode, on_disk, sent in found] == [(0o600, True)]
+
+
+def test_what_was_granted_and_cannot_be_kept(server: EstServer, folder: Folder) -> None:
+    """A full disk, say: which command goes on is said, for a use may be spent; the key stays."""
+    place = folder.path / "next" / "chain.pem"
+
+    def fill(seen: Seen) -> Any:
+        (place / "in the way").mkdir(parents=True)
+        return server.default(seen)
+
+    server.answers["simpleenroll"] = fill
+    with pytest.raises(LocalState, match=r"was granted and cannot be kept: .*chain\.pem") as caught:
+        get(folder, wish(server, subject=named("Drive 7")))
+    assert str(caught.value.hint).endswith(f": cipsec enroll --identity {folder.path}")
+    shutil.rmtree(place)
+    del server.answers["simpleenroll"]
+    assert_matches(get(folder, wish(server)))
+    first, second = server.posts()
+    assert first.request.spki == second.request.spki
 
 
 def test_a_certificate_for_another_key(server: EstServer, folder: Folder) -> None:
