@@ -103,7 +103,9 @@ def install(talk: Talk, given: Given, paths: Sequence[Path]) -> None:
 
 
 def certificates(path: Path) -> list[x509.Certificate]:
-    """Return the certificates in a file; raise LocalState, Malformed without any."""
-    from cipsec.pki import load
+    """Return the certificates in a file; raise LocalState, Malformed for none or one damaged."""
+    from cipsec.pki import legible, load
 
-    return load.certificates(files.read(path), str(path))
+    found = load.certificates(files.read(path), str(path))
+    legible.require(found, str(path))
+    return found

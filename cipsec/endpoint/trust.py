@@ -16,7 +16,7 @@ from cipsec import files
 from cipsec.endpoint.server import Server
 from cipsec.errors import CipsecError, Malformed, NotFound, Unreachable, Untrusted, UsageError
 from cipsec.est.client import Session, fetch_cacerts_unverified
-from cipsec.pki import load
+from cipsec.pki import legible, load
 from cipsec.pki.chain import directly_issued
 from cipsec.pki.faults import UNREADABLE
 from cipsec.pki.fingerprint import sha256
@@ -67,8 +67,10 @@ class Trust:
 
 
 def read_anchors(path: Path) -> tuple[x509.Certificate, ...]:
-    """Return the CA certificates in a file; raise LocalState, Malformed without any."""
-    anchors = tuple(c for c in load.certificates(files.read(path), str(path)) if is_ca(c))
+    """Return the CA certificates in a file; raise LocalState, Malformed for none or one damaged."""
+    found = load.certificates(files.read(path), str(path))
+    legible.require(found, str(path))
+    anchors = tuple(c for c in found if is_ca(c))
     if not anchors:
         # Trusted, it would vouch for nobody but itself, and surprise whoever named it.
         raise Malformed(f"{path} holds no CA certificate")

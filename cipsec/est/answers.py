@@ -25,6 +25,7 @@ from cipsec.errors import (
     Rejected,
 )
 from cipsec.est import wire
+from cipsec.pki import legible
 from cipsec.pki.faults import UNREADABLE
 
 DEFAULT_RETRY = 60  # seconds; BouncyCastle's server and others leave Retry-After out
@@ -61,15 +62,11 @@ def certificates(answer: Answer) -> list[x509.Certificate]:
 
 
 def _is_whole(certificate: x509.Certificate) -> bool:
-    """Tell whether everything can be read: cryptography looks at most parts when asked for them."""
-    try:
-        certificate.public_key()
-        list(certificate.extensions)
-        names = (certificate.subject, certificate.issuer)
-        life = certificate.not_valid_after_utc - certificate.not_valid_before_utc
-    except UNREADABLE:
+    """Tell whether everything can be read, both names are there, and it is valid at some time."""
+    if legible.problem(certificate):
         return False
-    return all(map(list, names)) and life > timedelta()
+    life = certificate.not_valid_after_utc - certificate.not_valid_before_utc
+    return all(map(list, (certificate.subject, certificate.issuer))) and life > timedelta()
 
 
 def decoded(answer: Answer) -> bytes:

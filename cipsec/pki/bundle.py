@@ -12,7 +12,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 
 from cipsec.errors import Locked, Malformed, WeakKey
-from cipsec.pki import armour, keys, load, pkcs12
+from cipsec.pki import armour, keys, legible, load, pkcs12
 from cipsec.pki.faults import UNREADABLE, why
 from cipsec.pki.mistaken import see, typed
 
@@ -34,13 +34,19 @@ def read(data: bytes, source: str, passphrase: str | None = None) -> Bundle:
     Malformed for everything else.
     """
     try:
-        if armour.is_der(data) and pkcs12.is_archive(data):
-            return _from_pkcs12(data, source, passphrase)
-        if armour.is_der(data):
-            return Bundle(_key(data, source, passphrase, is_pem=False), ())
-        return _from_pem(data, source, passphrase)
+        found = _read(data, source, passphrase)
     except WeakKey as error:
         raise WeakKey(f"the key in {source} cannot be used: {error.message}") from None
+    legible.require(found.certificates, source)
+    return found
+
+
+def _read(data: bytes, source: str, passphrase: str | None) -> Bundle:
+    if armour.is_der(data) and pkcs12.is_archive(data):
+        return _from_pkcs12(data, source, passphrase)
+    if armour.is_der(data):
+        return Bundle(_key(data, source, passphrase, is_pem=False), ())
+    return _from_pem(data, source, passphrase)
 
 
 def _from_pkcs12(data: bytes, source: str, passphrase: str | None) -> Bundle:

@@ -102,6 +102,7 @@ def anchor(certificate: x509.Certificate) -> Authority:
     Its own limits count, for an intermediate may be the anchor: its issuer made them for a reason.
     """
     try:
+        certificate.issuer  # noqa: B018  # parsed lazily: fails here, or for whoever asks for it
         extensions = _ca_extensions(certificate)
         _check_key(certificate.public_key(), show_name(certificate.subject))
         binds = policies.bind(extensions)

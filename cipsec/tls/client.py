@@ -112,16 +112,14 @@ def client_context(
 ) -> ClientContext:
     """Return a context that trusts `anchors` alone, TLS 1.2 or later; `tls12` stops at 1.2.
 
-    Raises Untrusted without anchors, LocalState for the credential's files, Locked for an
-    encrypted key, and for a signer what `signer.use` raises.
+    Raises Untrusted without anchors that OpenSSL can read, LocalState for the credential's files,
+    Locked for an encrypted key, and for a signer what `signer.use` raises.
     """
     if not anchors:
         raise Untrusted("there is no CA certificate to trust")
     context = _context(tls12=tls12)
     context.by_name = by_name
-    context.load_verify_locations(
-        cadata="".join(a.public_bytes(Encoding.PEM).decode("ascii") for a in anchors)
-    )
+    _trust(context, anchors)
     # Not VERIFY_X509_STRICT, Python 3.13's default elsewhere: plant CAs are often made without the
     # key identifiers that it insists on. PARTIAL_CHAIN: the CA named may be an issuing CA.
     context.verify_flags = ssl.VERIFY_X509_TRUSTED_FIRST | ssl.VERIFY_X509_PARTIAL_CHAIN
@@ -149,6 +147,20 @@ def _context(*, tls12: bool) -> ClientContext:
     if tls12:
         context.maximum_version = ssl.TLSVersion.TLSv1_2
     return context
+
+
+def _trust(context: ssl.SSLContext, anchors: Sequence[x509.Certificate]) -> None:
+    """Have the context trust the anchors; raise Untrusted where OpenSSL cannot read one.
+
+    It is stricter than cryptography in some of what nobody asks for.
+    """
+    pem = "".join(one.public_bytes(Encoding.PEM).decode("ascii") for one in anchors)
+    try:
+        context.load_verify_locations(cadata=pem)
+    except ssl.SSLError:
+        raise Untrusted(
+            "a CA certificate that was to be trusted cannot be read by OpenSSL"
+        ) from None
 
 
 def _present(context: ssl.SSLContext, credential: Credential) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from cipsec.endpoint.folder import Folder
 from cipsec.endpoint.trust import Trust, read_anchors
@@ -19,6 +20,7 @@ from cipsec.pki.fingerprint import sha256
 from cipsec.pki.names import show_name
 from cipsec.tls.client import Credential
 from tests.endpoint.acting import Recorder, assert_matches, get, wish
+from tests.support import der
 from tests.support.canned import EstServer, Plant, certs, named, text
 
 
@@ -71,6 +73,16 @@ def test_trust_files_that_are_none(plant: Plant, tmp_path: Path) -> None:
     for path in (certificate, key):
         with pytest.raises(Malformed):
             read_anchors(path)
+
+
+def test_a_trust_file_with_a_damaged_certificate(plant: Plant, tmp_path: Path) -> None:
+    """It is named, before anything is asked of a server; left out, nobody would learn of it."""
+    good = plant.certificate.public_bytes(Encoding.DER)
+    damaged = good.replace(b"\x0c", b"\x68", 1)  # the issuer's name, in no type of string
+    file = tmp_path / "ca.pem"
+    file.write_bytes(der.pem("CERTIFICATE", good) + der.pem("CERTIFICATE", damaged))
+    with pytest.raises(Malformed, match=f"certificate 2 in {file} cannot be read"):
+        read_anchors(file)
 
 
 def test_a_person_confirms(server: EstServer, folder: Folder) -> None:
