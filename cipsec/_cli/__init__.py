@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 
 def run() -> None:
     """Console-script entry; `--version` is answered before anything heavy is imported."""
+    _open_streams()
     if sys.argv[1:] == ["--version"]:
         from cipsec import __version__
 
@@ -21,3 +23,15 @@ def run() -> None:
     code = main(sys.argv[1:])
     gc.freeze()  # else the interpreter looks through everything once more before it ends: 15 ms
     sys.exit(code)
+
+
+def _open_streams() -> None:
+    """Open what the caller has closed, as `<&-` does: Python has None for it.
+
+    The next file would get its number as well, and a child of ours would read or write that.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            descriptor = os.open(os.devnull, os.O_RDWR)
+            os.set_inheritable(descriptor, True)
+            setattr(sys, name, os.fdopen(descriptor, mode))
