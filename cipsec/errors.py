@@ -7,6 +7,7 @@
     │   ├── BadAnswer         it answered, and the answer cannot be used
     │   └── Busy              it answered that it cannot now: ask again later
     ├── Untrusted             the peer's certificate is not trusted
+    │   └── NoIssuer          the certificate of a CA above it is not there
     ├── LocalState            a file or folder of ours is not as it must be
     │   ├── AlreadyExists     it exists and is not overwritten unasked
     │   ├── Locked            another process holds it, or the passphrase is wrong
@@ -86,6 +87,10 @@ class Untrusted(CipsecError):
     """The peer's certificate is not trusted."""
 
     kind = "untrusted"
+
+
+class NoIssuer(Untrusted):
+    """The certificate of a CA above it is not among those that were given."""
 
 
 class LocalState(CipsecError):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cipsec._cli import ask, exits
+from cipsec._cli import exits
 from cipsec._cli.options import PassphraseFile
 from cipsec._cli.talk import Talk
 from cipsec.errors import UsageError
@@ -126,13 +126,7 @@ def _lists(talk: Talk, given: Iterable[str]) -> list[RevocationList | Malformed]
 
 
 def _public_key(talk: Talk, file: str, passphrase_file: str | None) -> keys.PublicKey:
+    from cipsec._cli import private_key
     from cipsec._cli.given import read
-    from cipsec.pki import keys
 
-    pem, source = read(talk, file)
-    passphrase = None
-    if keys.is_encrypted(pem):
-        passphrase = ask.secret(
-            talk, f"Passphrase of {source}", file=passphrase_file, option="--passphrase-file"
-        )
-    return keys.from_pem(pem, passphrase).public_key()
+    return private_key.opened(talk, *read(talk, file), passphrase_file).public_key()

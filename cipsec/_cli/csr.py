@@ -24,7 +24,7 @@ from cipsec._cli.options import (
     group,
 )
 from cipsec._cli.talk import Talk
-from cipsec.errors import AlreadyExists, CipsecError, LocalState, UsageError
+from cipsec.errors import AlreadyExists, CipsecError, UsageError
 
 if TYPE_CHECKING:
     from cryptography import x509
@@ -130,18 +130,10 @@ def _key(talk: Talk, path: Path, key_type: str | None, passphrase_file: str | No
 def _existing(
     talk: Talk, path: Path, wanted: str | None, passphrase_file: str | None
 ) -> PrivateKey:
-    from cipsec._cli.ask import secret
+    from cipsec._cli import private_key
     from cipsec.pki import keys
 
-    pem = files.read(path)
-    passphrase = None
-    if keys.is_encrypted(pem):
-        prompt = f"Passphrase of {path}"
-        passphrase = secret(talk, prompt, file=passphrase_file, option="--passphrase-file")
-    try:
-        key = keys.from_pem(pem, passphrase)
-    except LocalState as error:
-        raise type(error)(f"{path}: {error.message}", hint=error.hint) from None
+    key = private_key.opened(talk, files.read(path), str(path), passphrase_file)
     found = keys.type_name(key.public_key())
     if wanted is not None and found != wanted:
         raise UsageError(f"{path} is an {found} key", hint="leave out --key-type")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cipsec import files
-from cipsec._cli import ask, exits
+from cipsec._cli import exits, private_key
 from cipsec._cli.card import (
     ConnectedCard,
     LastTries,
@@ -194,12 +194,7 @@ def _private(
 
     if path is None:
         return None
-    pem = files.read(path)
-    passphrase = None
-    if keys.is_encrypted(pem):
-        option = "--passphrase-file"
-        passphrase = ask.secret(talk, f"Passphrase of {path}", file=passphrase_file, option=option)
-    key = keys.from_pem(pem, passphrase)
+    key = private_key.opened(talk, files.read(path), str(path), passphrase_file)
     if keys.spki(key.public_key()) != keys.spki(held.public_key()):
         raise UsageError(f"{path} is not the key of the certificate")
     return key

@@ -117,7 +117,7 @@ def add(
     Rules say what for.
     """
     from cipsec.ca_folder import open_folder
-    from cipsec.pki import load
+    from cipsec.pki import load, revocation
     from cipsec.ra.vendors import keep
     from cipsec.ra.vendors.settings import Settings, Strictness, parse_vendor_id
 
@@ -137,7 +137,9 @@ def add(
     where = _place(folder)
     certificates = list(dict.fromkeys(load.certificates(*given.read(talk, file))))
     keep.check(where, name, certificates, source=file, own=_own(folder), replace=force)
-    lists = given.read(talk, crl)[0] if crl else None
+    lists, source = given.read(talk, crl) if crl else (None, "")
+    if lists is not None:
+        revocation.read(lists, source)  # by the name it has here, before anybody is asked
     if not _confirmed(talk, certificates, fingerprint or [], yes=yes):
         talk.say("cipsec: nothing was added")
         return exits.NO

@@ -17,7 +17,7 @@ from cryptography import x509
 # From where `serialization` has it, which is slow to import.
 from cryptography.hazmat.primitives._serialization import Encoding
 
-from cipsec.errors import Untrusted
+from cipsec.errors import NoIssuer, Untrusted
 from cipsec.pki import path
 from cipsec.pki.faults import UNREADABLE, why
 from cipsec.pki.issued import directly_issued, is_self_issued, is_whole
@@ -156,8 +156,9 @@ def _below(
     if not found and refused.weight >= RELATED:
         raise Untrusted(refused.sentence)
     if not found:
-        missing = _who_is_missing(leaf, intermediates, anchors)
-        raise Untrusted(missing or objection.or_else(refused).sentence)
+        if missing := _who_is_missing(leaf, intermediates, anchors):
+            raise NoIssuer(missing)
+        raise Untrusted(objection.or_else(refused).sentence)
     chosen = next((one for one in found if one.begin <= now <= one.end), found[0])
     certificates = (leaf, *chosen.authority.path)
     _check_times(certificates, now)

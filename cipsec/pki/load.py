@@ -28,7 +28,7 @@ from cipsec.pki.mistaken import (
     see,
 )
 
-__all__ = ["STDIN", "Contents", "certificates", "contents", "request"]
+__all__ = ["STDIN", "Contents", "certificates", "contents", "elements", "request"]
 
 _MAX_OBJECTS = 1000
 _MAX_LENGTH = 1 << 20  # a DER header that says more is not one
@@ -194,11 +194,11 @@ def _from_base64(data: bytes, source: str) -> Iterator[_Object]:
 
 
 def _from_der(data: bytes, source: str) -> Iterator[_Object]:
-    for der in _elements(data):
+    for der in elements(data):
         yield from _recognised(der, source)
 
 
-def _elements(data: bytes) -> Iterator[bytes]:
+def elements(data: bytes) -> Iterator[bytes]:
     """Yield DER objects that stand one after the other; white space at the end is none."""
     start = 0
     while data[start : start + 2].strip():

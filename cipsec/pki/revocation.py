@@ -16,10 +16,10 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.x509.oid import SignatureAlgorithmOID
 
 from cipsec.errors import Malformed, Untrusted
-from cipsec.pki import armour, pkcs7
+from cipsec.pki import armour, load, pkcs7
 from cipsec.pki.faults import UNREADABLE, why
 from cipsec.pki.issued import is_whole
-from cipsec.pki.mistaken import CRL, PKCS7, of_label
+from cipsec.pki.mistaken import CRL, PKCS7, of_label, see
 from cipsec.pki.names import show_name
 from cipsec.pki.path import DevicePath
 
@@ -67,10 +67,23 @@ def each(data: bytes, source: str) -> list[RevocationList | Malformed]:
         ders = list(_ders(data))
     except Malformed:
         raise Malformed(f"{source} is damaged: it is not base64 between BEGIN and END") from None
-    if not ders or data.count(b"-----BEGIN ") > len(ders):
-        raise Malformed(f"{source} holds no revocation list, or something else as well")
+    if not ders:
+        raise _no_list(data, source)
+    if data.count(b"-----BEGIN ") > len(ders):
+        raise Malformed(f"{source} holds revocation lists, and something else as well")
     one = len(ders) == 1
     return [_one(d, source if one else f"{source}: list {n}") for n, d in enumerate(ders, start=1)]
+
+
+def _no_list(data: bytes, source: str) -> Malformed:
+    """Return the error that says what is there in place of a list."""
+    try:
+        kinds = load.contents(data, source).kinds()
+    except Malformed as error:
+        return error
+    return Malformed(
+        f"{source} holds no revocation list, only: {', '.join(kinds)}", hint=see(source)
+    )
 
 
 def _one(der: bytes, source: str) -> RevocationList | Malformed:
@@ -83,7 +96,8 @@ def _one(der: bytes, source: str) -> RevocationList | Malformed:
 def _ders(data: bytes) -> Iterator[bytes]:
     """Yield what is to be a list: as `pki.load` takes it, so what `cert show` shows is used."""
     if armour.is_der(data):
-        yield from _unpacked(data)
+        for der in load.elements(data):
+            yield from _unpacked(der)
     elif b"-----BEGIN " not in data:
         with contextlib.suppress(Malformed):  # it holds no list, whatever it is
             der = armour.from_base64(data)
@@ -99,7 +113,16 @@ def _unpacked(der: bytes) -> list[bytes]:
         found = pkcs7.unread_lists(der)
     except ValueError:
         return [der]  # which is then said to be none
-    return [der] if found is None else found
+    if found is None:
+        return [] if _is_something_else(der) else [der]
+    return found
+
+
+def _is_something_else(der: bytes) -> bool:
+    try:
+        return not load.contents(der, "it").crls
+    except Malformed:
+        return False  # a list that is damaged, for all that is known
 
 
 def _read(der: bytes, source: str) -> RevocationList:

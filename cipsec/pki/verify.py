@@ -11,7 +11,7 @@ from datetime import datetime
 
 from cryptography import x509
 
-from cipsec.errors import Malformed, Untrusted
+from cipsec.errors import Malformed, NoIssuer, Untrusted
 from cipsec.pki import keys, revoked, usable
 from cipsec.pki.chain import Chain, build
 from cipsec.pki.faults import UNREADABLE, why
@@ -90,7 +90,8 @@ def _path(
     try:
         chain = build(leaf, intermediates, anchors, at)
     except Untrusted as error:
-        return None, Finding("path", "fail", error.message, error.hint or _CAS)
+        remedy = _CAS if isinstance(error, NoIssuer) else _OTHER_CA
+        return None, Finding("path", "fail", error.message, error.hint or remedy)
     above = [show_name(one.subject) for one in chain.certificates[1:]]
     if not above:
         return chain, Finding("path", "ok", "it is itself trusted")
@@ -98,6 +99,7 @@ def _path(
 
 
 _CAS = "give the CAs that are missing: --trust FILE for the root, --intermediates FILE"
+_OTHER_CA = "no file that is added mends this: have it issued anew, by a CA that is fit for it"
 
 
 def _revocation(
@@ -110,6 +112,6 @@ def _revocation(
             yield Finding("revocation list", "warn", one.message, "get the complete list of one CA")
     if chain is None:
         detail = "not judged: without a path it is not known whose lists count"
-        yield Finding("revocation", "fail", detail, _CAS)
+        yield Finding("revocation", "fail", detail, "see what is said of the path")
     else:
         yield from revoked.findings(chain, [o for o in lists if not isinstance(o, Malformed)], at)

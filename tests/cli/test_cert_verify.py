@@ -254,14 +254,64 @@ def test_a_key_on_stdin(cipsec: Cipsec, monkeypatch: pytest.MonkeyPatch) -> None
 
 @pytest.mark.parametrize("option", ["--trust", "--intermediates", "--crl", "--key"])
 def test_files_that_cannot_be_used(cipsec: Cipsec, option: str) -> None:
-    """Nothing is judged by half."""
+    """Nothing is judged by half; the file is named, of several that are given, and what it is."""
     trust = () if option == "--trust" else ("--trust", "root.pem")
-    for name, data in (("junk", b"junk"), ("empty", b""), ("html", b"<html>")):
+    given = {
+        "junk": (b"junk", " PEM"),
+        "empty": (b"", " is empty"),
+        "html": (b"<html>", " is HTML or XML"),
+        "utf16": (ROOT.pem.decode().encode("utf-16"), " is UTF-16 text"),
+    }
+    for name, (data, said) in given.items():
         Path(name).write_bytes(data)
         ran = cipsec("cert", "verify", "drive.pem", *trust, option, name)
         assert (ran.code, ran.out) == (6, "")
+        error, hint = ran.err.splitlines()
+        assert error.startswith(f"cipsec: error: {name}")
+        assert said in error
+        assert hint.startswith("cipsec: hint: ")
         assert "Traceback" not in ran.err
     assert cipsec("cert", "verify", "drive.pem", *trust, option, "missing").code == 6
+
+
+@pytest.mark.parametrize("encoding", [Encoding.PEM, Encoding.DER])
+def test_what_is_no_list_is_no_warning(cipsec: Cipsec, encoding: Encoding) -> None:
+    """A certificate in the place of the list: said, in DER as in PEM, and nothing is judged."""
+    Path("wrong").write_bytes(ROOT.certificate.public_bytes(encoding))
+    ran = cipsec("cert", "verify", "drive.pem", *TRUSTED, "--crl", "wrong")
+    assert (ran.code, ran.out) == (6, "")
+    assert "wrong holds no revocation list, only: certificate" in ran.err
+
+
+def test_lists_in_der_one_behind_the_other(cipsec: Cipsec) -> None:
+    """As `cert show` takes them; else a device that is on the second passed with a warning."""
+    lists = (vendor.crl(ROOT, encoding=Encoding.DER), Path("issuing.crl").read_bytes())
+    Path("both.crl").write_bytes(b"".join(lists))
+    ran = cipsec("cert", "verify", "other.pem", *TRUSTED, "--crl", "both.crl", "--json")
+    assert verdicts(ran)[2:] == [("revocation", "fail"), ("revocation", "ok")]
+
+
+def test_what_to_do_about_a_path_fits_what_is_wrong_with_it(cipsec: Cipsec) -> None:
+    """Files that are added help where a CA is missing, and nowhere else."""
+    missing = cipsec("cert", "verify", "drive.pem", "--trust", "root.pem")
+    assert [row[3] for row in missing.rows if row[0] == "path"] == [
+        "give the CAs that are missing: --trust FILE for the root, --intermediates FILE"
+    ]
+    limited = vendor.ca(
+        "Limited",
+        ROOT,
+        extensions=[(x509.NameConstraints([x509.DNSName("plant.example")], None), True)],
+    )
+    Path("limited.pem").write_bytes(limited.pem)
+    Path("beyond.pem").write_bytes(vendor.device(limited, extensions=[(vendor.SAN, False)]).pem)
+    between = ("--intermediates", "limited.pem")
+    beyond = cipsec("cert", "verify", "beyond.pem", "--trust", "root.pem", *between)
+    [row] = [row for row in beyond.rows if row[0] == "path"]
+    assert row[1:] == [
+        "fail",
+        "the certificate has a name beyond those that its CA may give",
+        "no file that is added mends this: have it issued anew, by a CA that is fit for it",
+    ]
 
 
 @pytest.mark.parametrize("profile", ["rfc5280", "cip"])

@@ -197,7 +197,7 @@ def test_a_person_is_asked_for_the_passphrase(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "code", "message"),
     [
-        (b"", 6, "this is not a private key in PEM"),
+        (b"", 6, "is empty"),
         (der.pem("CERTIFICATE", der.certificate()), 6, "this is not a private key in PEM"),
         (keys.to_pem(keys.generate(keys.KeyType.EC_P384)), 2, "is an ec-p384 key"),
     ],

@@ -178,12 +178,12 @@ UNUSABLE = [
         ),
         "an entry has the critical extension",
     ),
-    (b"", "holds no revocation list"),
-    (b"hello", "holds no revocation list"),
-    (ACME.root.pem, "holds no revocation list"),
-    (vendor.crl(ACME.root) + ACME.root.pem, "something else as well"),
+    (b"", "is empty"),
+    (b"hello", "neither PEM, DER, PKCS#7 nor base64"),
+    (ACME.root.pem, "holds no revocation list, only: certificate"),
+    (vendor.crl(ACME.root) + ACME.root.pem, "and something else as well"),
     (vendor.crl(ACME.root).replace(b"\nMI", b"\n!!"), "not base64"),
-    (vendor.crl(ACME.root)[:-30], "holds no revocation list"),
+    (vendor.crl(ACME.root)[:-30], "is cut off"),
     (b"\x30\x03\x02\x01\x00", "no revocation list that can be used"),
 ]
 
