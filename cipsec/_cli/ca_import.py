@@ -83,8 +83,8 @@ def _name(given: Given, own: x509.Certificate) -> str:
 
 def _tell(talk: Talk, given: Given, source: str) -> None:
     talk.say(
-        "cipsec: what this CA issued elsewhere is not on record here: it cannot be revoked here,"
-        " and does not count as this CA's own"
+        "cipsec: what this CA issued elsewhere is not on record here, and does not count as this"
+        " CA's own; it is revoked by its whole serial number: cipsec ca revoke --unknown SERIAL"
     )
     talk.say("cipsec: new serial numbers have 80 random bits, and repeat none that was issued")
     if given.key is None:

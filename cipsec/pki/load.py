@@ -24,6 +24,7 @@ from cipsec.pki.mistaken import (
     instead,
     of_label,
     other_der,
+    refuse_beginning,
     refuse_text,
     see,
 )
@@ -127,6 +128,7 @@ def _counted(objects: Iterable[_Object], source: str) -> Iterator[_Object]:
 
 
 def _objects(data: bytes, source: str) -> Iterator[_Object]:
+    refuse_beginning(data, source)  # an archive may hold PEM as it is
     if armour.is_der(data):
         yield from _from_der(data, source)
     elif b"-----BEGIN " in data:

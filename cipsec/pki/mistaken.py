@@ -39,6 +39,7 @@ _BEGINNINGS = {
     b"7z\xbc\xaf\x27\x1c": "a 7-Zip archive",
     b"%PDF-": "a PDF document",
     b"\xd0\xcf\x11\xe0": "a document of Microsoft Office",
+    b"PuTTY-User-Key-File-": "a private key of SSH, in PuTTY's form",
 }
 _KEYSTORE = "keytool -importkeystore -deststoretype PKCS12 -srckeystore {} -destkeystore FILE"
 
@@ -69,10 +70,11 @@ def refuse_text(data: bytes, source: str) -> None:
             f"{source} is a public key of SSH, which is no certificate",
             hint=f"ssh-keygen -l -f {typed(source)}",
         )
-    _refuse_beginning(data, source)
+    refuse_beginning(data, source)
 
 
-def _refuse_beginning(data: bytes, source: str) -> None:
+def refuse_beginning(data: bytes, source: str) -> None:
+    """Raise Malformed for archives, documents and keys of others, by how they begin."""
     for beginning, what in _BEGINNINGS.items():
         if data.startswith(beginning):
             is_keystore = "keystore" in what and source != STDIN

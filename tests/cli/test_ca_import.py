@@ -274,3 +274,19 @@ def test_both_passphrases_at_a_terminal(tmp_path: Path, root: Ca) -> None:
     assert made.code == 0, made.screen
     assert "horse" not in made.screen
     open_folder(tmp_path / "ca").authority("new horse")
+
+
+def test_what_was_issued_elsewhere_is_revoked_by_its_serial_number(
+    cipsec: Cipsec, tmp_path: Path, root: Ca
+) -> None:
+    """As the import says: it is not on record, and the next list names it all the same."""
+    bundle = tmp_path / "their.pem"
+    upper.write(bundle, root.certificate)
+    bundle.write_bytes(bundle.read_bytes() + keys.to_pem(root.key))
+    made = cipsec(*argv(tmp_path, "--import", bundle))
+    assert "cipsec ca revoke --unknown SERIAL" in made.err
+    place = ("--ca-dir", tmp_path / "ca")
+    assert cipsec("ca", "revoke", "--unknown", "02", "-y", *place).code == 0
+    assert cipsec("ca", "crl", "-o", tmp_path / "list.crl", *place).code == 0
+    listed = x509.load_der_x509_crl((tmp_path / "list.crl").read_bytes())
+    assert [entry.serial_number for entry in listed] == [2]

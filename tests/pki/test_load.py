@@ -143,6 +143,8 @@ def test_two_requests_are_one_too_many() -> None:
         (b"ssh-ed25519 AAAAC3Nz engineer@pc\n", "is a public key of SSH", "ssh-keygen -l -f x.pem"),
         (b"\xfe\xed\xfe\xed\0\0\0\2", "x.pem is a Java keystore", "keytool -importkeystore"),
         (b"PK\x03\x04\x14\0", "x.pem is a ZIP archive", "file x.pem"),
+        (b"PK\x03\x04\n\0" + der.pem("CERTIFICATE", der.certificate()), "is a ZIP", "file x.pem"),
+        (b"PuTTY-User-Key-File-3: ssh-rsa\n", "a private key of SSH, in PuTTY's", "file x.pem"),
         (PEM * 1001, "x.pem holds more than 1000 objects", "file x.pem"),
         (DER * 1001, "x.pem holds more than 1000 objects", "file x.pem"),
         (BOTH * 501, "x.pem holds more than 1000 objects", "file x.pem"),
