@@ -7,6 +7,7 @@ say of one path, for people, is `pki.revoked`'s.
 from __future__ import annotations
 
 import contextlib
+import itertools
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -28,6 +29,7 @@ _UNDERSTOOD = frozenset({x509.IssuingDistributionPoint.oid})  # those that may b
 _ENTRIES_UNDERSTOOD = frozenset({x509.CRLReason.oid, x509.InvalidityDate.oid})
 _KEYS = (ec.EllipticCurvePublicKey, rsa.RSAPublicKey, ed25519.Ed25519PublicKey)
 _REMEMBERED = 1024
+_MOST = 1000  # lists in one file of DER; as many as `pki.load` takes
 _ENDLESS = datetime.max.replace(tzinfo=UTC)  # without nextUpdate it is as fresh as ever
 
 
@@ -96,7 +98,8 @@ def _one(der: bytes, source: str) -> RevocationList | Malformed:
 def _ders(data: bytes) -> Iterator[bytes]:
     """Yield what is to be a list: as `pki.load` takes it, so what `cert show` shows is used."""
     if armour.is_der(data):
-        for der in load.elements(data):
+        parts = list(itertools.islice(load.elements(data), _MOST + 1))
+        for der in parts if len(parts) <= _MOST else [data]:
             yield from _unpacked(der)
     elif b"-----BEGIN " not in data:
         with contextlib.suppress(Malformed):  # it holds no list, whatever it is

@@ -78,7 +78,9 @@ def test_trust_files_that_are_none(plant: Plant, tmp_path: Path) -> None:
 def test_a_trust_file_with_a_damaged_certificate(plant: Plant, tmp_path: Path) -> None:
     """It is named, before anything is asked of a server; left out, nobody would learn of it."""
     good = plant.certificate.public_bytes(Encoding.DER)
-    damaged = good.replace(b"\x0c", b"\x68", 1)  # the issuer's name, in no type of string
+    [common] = plant.certificate.issuer
+    name = bytes([len(common.value)]) + str(common.value).encode()
+    damaged = good.replace(b"\x0c" + name, b"\x68" + name, 1)  # the issuer's, no type of string
     file = tmp_path / "ca.pem"
     file.write_bytes(der.pem("CERTIFICATE", good) + der.pem("CERTIFICATE", damaged))
     with pytest.raises(Malformed, match=f"certificate 2 in {file} cannot be read"):
