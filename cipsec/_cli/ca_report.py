@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cipsec import files, times
-from cipsec._cli import actor
+from cipsec._cli import actor, streams
 from cipsec._cli.ca_issue import passphrase
 from cipsec._cli.options import CaDir, Force, Output, PassphraseFile
 from cipsec._cli.talk import Talk
@@ -135,9 +135,10 @@ def _print(order: Order) -> None:
     with tempfile.TemporaryFile() as file:
         write(order, file)
         file.seek(0)
-        sys.stdout.flush()
-        shutil.copyfileobj(file, sys.stdout.buffer)
-        sys.stdout.buffer.flush()
+        with streams.heard():
+            sys.stdout.flush()
+            shutil.copyfileobj(file, sys.stdout.buffer)
+            sys.stdout.buffer.flush()
 
 
 def _tell(talk: Talk, order: Order, path: Path, made: Made) -> None:

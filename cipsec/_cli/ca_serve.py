@@ -13,7 +13,7 @@ import typer
 from cipsec._cli.ca_issue import passphrase
 from cipsec._cli.options import CaDir, PassphraseFile
 from cipsec._cli.talk import Talk
-from cipsec.errors import CipsecError
+from cipsec.errors import CipsecError, LocalState
 
 if TYPE_CHECKING:
     from cipsec.ca_folder import CaFolder
@@ -119,9 +119,9 @@ def _ended(talk: Talk, folder: CaFolder) -> None:
 
 
 def _tell_whoever_listens(talk: Talk, event: Event) -> None:
-    # The reader of a pipe may have gone away; what it would have read is done all the same, and
-    # the device gets its answer.
-    with contextlib.suppress(BrokenPipeError):
+    # The reader of a pipe may have gone away, or the log's disk be full; what would have been read
+    # is done all the same, and the device gets its answer.
+    with contextlib.suppress(BrokenPipeError, LocalState):
         _tell(talk, event)
 
 

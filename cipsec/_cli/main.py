@@ -16,7 +16,7 @@ from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
 from cipsec import safe
-from cipsec._cli import exits
+from cipsec._cli import exits, streams
 from cipsec._cli.options import Version
 from cipsec._cli.talk import Talk
 from cipsec.errors import CipsecError, UsageError
@@ -91,9 +91,13 @@ def main(argv: Sequence[str]) -> int:
     _log_to_stderr(argv)
     # cryptography's remarks on odd certificates, at a line of ours; findings say it better.
     warnings.simplefilter("ignore", UserWarning)
+    return talk.end(_judged(talk, argv))
+
+
+def _judged(talk: Talk, argv: Sequence[str]) -> int:
+    """Run the command and say what went wrong with it."""
     try:
-        code = _run(argv)
-        sys.stdout.flush()
+        return _run(argv)
     except CipsecError as error:
         talk.error(error)
         return exits.code_of(error)
@@ -102,12 +106,12 @@ def main(argv: Sequence[str]) -> int:
     except (KeyboardInterrupt, EOFError, typer.Abort):
         return exits.INTERRUPTED
     except BrokenPipeError:
-        # The reader went away (`| head`): nobody is left to be told.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return exits.OK
+        return exits.OK  # the reader went away (`| head`): nobody is left to be told
     except Exception as error:  # noqa: BLE001  # the border: a traceback helps no operator
+        if isinstance(error, OSError) and error.errno in streams.FULL:
+            talk.error(streams.lost(error))
+            return exits.LOCAL_STATE
         return _unexpected(talk, error, verbose=is_verbose(argv))
-    return code
 
 
 def _run(argv: Sequence[str]) -> int:
@@ -128,7 +132,7 @@ def _run(argv: Sequence[str]) -> int:
 def _misused(talk: Talk, error: TyperException) -> int:
     message = error.format_message()
     if message.startswith("Usage: "):  # a group without a command: its help is the message
-        sys.stderr.write(f"{message}\n")
+        talk.say(message)
     else:
         talk.error(UsageError(message.rstrip("."), hint=_help_of(error)))
     return exits.USAGE

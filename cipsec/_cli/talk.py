@@ -9,6 +9,8 @@ nothing is ever read as markup.
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import os
 import shutil
 import sys
@@ -17,7 +19,8 @@ from dataclasses import dataclass
 from typing import TextIO
 
 from cipsec import safe
-from cipsec.errors import CipsecError, Pending, Unfit
+from cipsec._cli import exits, streams
+from cipsec.errors import CipsecError, LocalState, Pending, Unfit
 
 _IN_ONE_PIECE = 20  # characters: a time, a short id
 _ROOM = 16  # characters of a column whose cells are folded: less is a ladder of syllables
@@ -48,16 +51,16 @@ class Talk:
     def say(self, line: str) -> None:
         """Tell what happens, on stderr, unless `-q`."""
         if not self.quiet:
-            _line(sys.stderr, _harmless(line))
+            _tell(_harmless(line))
 
     def detail(self, line: str) -> None:
         """Tell what only `-v` wants to know."""
         if self.verbose:
-            _line(sys.stderr, _harmless(line))
+            _tell(_harmless(line))
 
     def warn(self, line: str) -> None:
         """Warn, on stderr, even with `-q`."""
-        _line(sys.stderr, f"cipsec: warning: {_harmless(line)}")
+        _tell(f"cipsec: warning: {_harmless(line)}")
 
     def live(self, line: str) -> None:
         """Rewrite one line in place; nothing unless stderr is a terminal."""
@@ -75,28 +78,26 @@ class Talk:
 
     def document(self, value: Mapping[str, object]) -> None:
         """Print one JSON object."""
-        _line(sys.stdout, _json(value, indent=2))
+        _print(_json(value, indent=2))
 
     def event(self, value: Mapping[str, object]) -> None:
         """Print one line of a JSON stream, at once."""
-        _line(sys.stdout, _json(value))
-        sys.stdout.flush()
+        _print(_json(value), at_once=True)
 
     def row(self, cells: Iterable[object]) -> None:
         """Print one row of a stream for people, separated by tabs, at once."""
-        _line(sys.stdout, "\t".join(map(_cell, cells)))
-        sys.stdout.flush()
+        _print("\t".join(map(_cell, cells)), at_once=True)
 
     def line(self, text: str) -> None:
         """Print one line of a narrative, at once; the caller has made it harmless."""
-        _line(sys.stdout, text)
-        sys.stdout.flush()
+        _print(text, at_once=True)
 
     def raw(self, data: bytes) -> None:
         """Print bytes (PEM, DER) as they are."""
-        sys.stdout.flush()
-        sys.stdout.buffer.write(data)
-        sys.stdout.buffer.flush()
+        with streams.heard():
+            sys.stdout.flush()
+            sys.stdout.buffer.write(data)
+            sys.stdout.buffer.flush()
 
     def table(self, key: str, columns: Sequence[str], rows: Iterable[Mapping[str, object]]) -> None:
         """Print rows of `columns` as a table, tab-separated lines, or JSON under `key`."""
@@ -109,7 +110,7 @@ class Talk:
             _table(*_with_something(columns, cells), color=self._color)
         else:
             for row in cells:
-                _line(sys.stdout, "\t".join(row))
+                _print("\t".join(row))
 
     def fields(self, key: str, value: Mapping[str, object]) -> None:
         """Print one record as `name: value` lines, or as JSON under `key`."""
@@ -120,19 +121,37 @@ class Talk:
         for name, item in value.items():
             for number, part in enumerate(_parts(item)):
                 label = name.replace("_", " ") if number == 0 else ""
-                _line(sys.stdout, f"{label:<{width}}  {part}")
+                _print(f"{label:<{width}}  {part}")
 
     def error(self, error: CipsecError) -> None:
         """Say what went wrong and, on the next line, what to type."""
         if self.json:
-            self.document({"error": error_object(error)})
-        _line(sys.stderr, f"cipsec: error: {safe.text(error.message)}")
+            with contextlib.suppress(OSError, LocalState):  # stderr has it as well
+                self.document({"error": error_object(error)})
+        _tell(f"cipsec: error: {safe.text(error.message)}")
         if isinstance(error, Unfit):
             for what, remedy in error.objections:
-                _line(sys.stderr, f"cipsec: objection: {safe.text(what)}")
-                _line(sys.stderr, f"cipsec: hint: {safe.text(remedy)}")
+                _tell(f"cipsec: objection: {safe.text(what)}")
+                _tell(f"cipsec: hint: {safe.text(remedy)}")
         elif error.hint:
-            _line(sys.stderr, f"cipsec: hint: {safe.text(error.hint)}")
+            _tell(f"cipsec: hint: {safe.text(error.hint)}")
+
+    def end(self, code: int) -> int:
+        """Write what is still held back; return the exit code, which a result that is lost makes 6.
+
+        A reader that went away (`| head`) has what it wanted.
+        """
+        try:
+            with streams.heard():
+                sys.stdout.flush()
+        except BrokenPipeError:
+            pass
+        except LocalState as error:
+            if code == exits.OK:
+                code = exits.code_of(error)
+                dataclasses.replace(self, json=False).error(error)
+        streams.let_go()
+        return code
 
     @property
     def _color(self) -> bool:
@@ -165,6 +184,20 @@ def _json(value: Mapping[str, object], *, indent: int | None = None) -> str:
 def _harmless(lines: str) -> str:
     """Escape each of the lines; they are told apart by who writes them, not by strangers."""
     return "\n".join(safe.text(line, limit=_SAID) for line in lines.split("\n"))
+
+
+def _print(line: str, *, at_once: bool = False) -> None:
+    """Print a line of the result; raise LocalState where stdout takes no more."""
+    with streams.heard():
+        _line(sys.stdout, line)
+        if at_once:
+            sys.stdout.flush()
+
+
+def _tell(line: str) -> None:
+    """Say a line on stderr, if anybody hears it: the exit code is the same all the same."""
+    with contextlib.suppress(OSError):
+        _line(sys.stderr, line)
 
 
 def _line(stream: TextIO, line: str) -> None:
@@ -209,15 +242,14 @@ def _table(columns: list[str], cells: list[list[str]], *, color: bool) -> None:
     if left >= _ROOM * len(long):
         _rich_table(columns, cells, color=color)
         return
-    _line(
-        sys.stdout,
-        "  ".join(f"{columns[n].replace('_', ' ').upper():<{widths[n]}}" for n in short).rstrip(),
+    _print(
+        "  ".join(f"{columns[n].replace('_', ' ').upper():<{widths[n]}}" for n in short).rstrip()
     )
     for row in cells:
-        _line(sys.stdout, "  ".join(f"{row[n]:<{widths[n]}}" for n in short).rstrip())
+        _print("  ".join(f"{row[n]:<{widths[n]}}" for n in short).rstrip())
         for n in long:
             if row[n] != "-":
-                _line(sys.stdout, f"    {columns[n].replace('_', ' ')}: {row[n]}")
+                _print(f"    {columns[n].replace('_', ' ')}: {row[n]}")
 
 
 def _rich_table(columns: Sequence[str], cells: list[list[str]], *, color: bool) -> None:
