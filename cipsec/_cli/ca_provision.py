@@ -113,7 +113,7 @@ def provision(
         if target is not None:
             _into_folder(talk, desk, target)
         elif card is not None and not _onto_card(talk, desk, card):
-            talk.say("cipsec: nothing was changed")
+            talk.nothing("cipsec: nothing was changed", "credential", one=True)
             return exits.NO
     return None
 

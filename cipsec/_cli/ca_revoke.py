@@ -156,7 +156,7 @@ def _act(talk: Talk, folder: CaFolder, database: Database, wish: _Wish) -> int:
     elif _agrees(talk, choice, wish):
         made = database.write(lambda db: _revoke(db, wish, choice, now))
     else:
-        talk.say("cipsec: nothing was revoked")
+        talk.nothing("cipsec: nothing was revoked", "revoked")
         return exits.NO
     _print(talk, made, choice, wish)
     _explain(talk, made, choice, wish)

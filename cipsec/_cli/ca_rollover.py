@@ -77,11 +77,11 @@ def rollover(
             done = _retire(talk, step, dry_run=dry_run)
         else:
             done = _prepare(talk, step, passphrase_file, key_type, days, dry_run=dry_run)
+    if done or talk.json:
+        _report(talk, folder, now)
     if not done:
         talk.say("cipsec: nothing was changed")
-        return exits.OK if dry_run else exits.NO
-    _report(talk, folder, now)
-    return exits.OK
+    return exits.OK if done or dry_run else exits.NO
 
 
 def _check(*steps: bool, given: bool) -> None:

@@ -68,7 +68,7 @@ def serve(
         announce=announce,
         instance=instance,
         workers=workers,
-        duration=times.parse_duration(duration) if duration else None,
+        duration=times.parse_duration(duration) if duration is not None else None,
     )
     secret = passphrase(talk, folder, passphrase_file)
     with contextlib.ExitStack() as at_the_end:

@@ -163,7 +163,12 @@ def is_verbose(argv: Sequence[str]) -> bool:
 
 def _help_of(error: TyperException) -> str:
     context = getattr(error, "ctx", None)
-    return f"{context.command_path if context else 'cipsec'} --help"
+    if context is None:
+        return "cipsec --help"
+    option = getattr(error, "option_name", None)  # that there is no such one
+    if option and isinstance(context.command, TyperGroup):
+        return f"options stand after the command: {context.command_path} COMMAND {option}"
+    return f"{context.command_path} --help"
 
 
 def _log_to_stderr(argv: Sequence[str]) -> None:

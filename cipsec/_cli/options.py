@@ -36,6 +36,11 @@ Version = Annotated[
     ),
 ]
 
+
+def _of_group(version: Version = False) -> None:
+    """Take what a group takes before the name of a command."""
+
+
 DryRun = Annotated[
     bool, typer.Option("--dry-run", "-n", help="Say what would be done; do nothing.")
 ]
@@ -142,7 +147,7 @@ def group(name: str, summary: str) -> typer.Typer:
         no_args_is_help=True,
         context_settings={"help_option_names": ["-h", "--help"]},
     )
-    app.callback()(lambda: None)  # keeps a group of one command a group
+    app.callback()(_of_group)  # which also keeps a group of one command a group
     return app
 
 

@@ -73,7 +73,7 @@ def generate(
         raise AlreadyExists(f"{output} exists", hint="name another file with -o")
     with connected_card(talk, reader) as card:
         if not may_replace(talk, card, where, yes=yes):
-            talk.say("cipsec: nothing was changed")
+            talk.nothing("cipsec: nothing was changed", "cards")
             return exits.NO
         authenticate(talk, card.piv, management_key_file)
         if output is not None:  # all questions come before the old key is gone
@@ -165,7 +165,7 @@ def import_(
             verify_pin(talk, card.piv, pin_file, force=force)
             _prove(card.piv, where, held)
         if not may_replace(talk, card, where, yes=yes, with_key=private is not None):
-            talk.say("cipsec: nothing was changed")
+            talk.nothing("cipsec: nothing was changed", "cards")
             return exits.NO
         authenticate(talk, card.piv, management_key_file)
         if private is not None:

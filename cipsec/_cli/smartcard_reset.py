@@ -27,7 +27,7 @@ def reset(talk: Talk, *, reader: ReaderName = None, yes: Yes = False) -> int | N
 
     with connected_card(talk, reader) as card:
         if not yes and not _may(talk, card):
-            talk.say("cipsec: nothing was changed")
+            talk.nothing("cipsec: nothing was changed", "cards")
             return exits.NO
         _emptied(card)
         record = described(card.piv, card.reader, AUTHENTICATION)

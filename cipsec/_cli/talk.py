@@ -123,6 +123,12 @@ class Talk:
                 label = name.replace("_", " ") if number == 0 else ""
                 _print(f"{label:<{width}}  {part}")
 
+    def nothing(self, line: str, key: str, *, one: bool = False) -> None:
+        """Say that a person did not agree; the JSON has its key all the same: nothing, or none."""
+        self.say(line)
+        if self.json:
+            self.document({key: None if one else []})
+
     def error(self, error: CipsecError) -> None:
         """Say what went wrong and, on the next line, what to type."""
         if self.json:

@@ -147,7 +147,7 @@ def remove(talk: Talk, name: Name, *, yes: Yes = False, ca_dir: CaDir = None) ->
 
     _existing(ca_dir, name)
     if not yes and not ask.confirm(talk, f"Remove the user {name}?", option="-y"):
-        talk.say("cipsec: nothing was removed")
+        talk.nothing("cipsec: nothing was removed", "users")
         return exits.NO
     now = times.now()
 

@@ -141,7 +141,7 @@ def add(
     if lists is not None:
         revocation.read(lists, source)  # by the name it has here, before anybody is asked
     if not _confirmed(talk, certificates, fingerprint or [], yes=yes):
-        talk.say("cipsec: nothing was added")
+        talk.nothing("cipsec: nothing was added", "vendors")
         return exits.NO
 
     def work() -> Vendor:
@@ -168,7 +168,7 @@ def remove(talk: Talk, name: Name, *, yes: Yes = False, ca_dir: CaDir = None) ->
     where = _place(folder)
     keep.require(where, name)
     if not yes and not ask.confirm(talk, f"Remove the vendor {name}?", option="-y"):
-        talk.say("cipsec: nothing was removed")
+        talk.nothing("cipsec: nothing was removed", "vendors")
         return exits.NO
     try:
         removed = [load.vendor(where, name)]

@@ -59,6 +59,12 @@ def test_the_version_of_the_root_command(cipsec: Cipsec) -> None:
     assert cipsec("--version").out == f"cipsec {__version__}\n"
 
 
+@pytest.mark.parametrize("words", ["csr", "ca", "ca log", "ca log verify", "ca list", "status"])
+def test_the_version_is_told_wherever_it_is_asked_for(cipsec: Cipsec, words: str) -> None:
+    """After a group and after a verb."""
+    assert cipsec(*words.split(), "--version").out == f"cipsec {__version__}\n"
+
+
 @pytest.mark.parametrize("option", ["-h", "--help"])
 def test_help_lists_the_commands(cipsec: Cipsec, option: str) -> None:
     """One line each, on stdout."""
@@ -102,6 +108,16 @@ def test_a_list_of_commands_cuts_nothing_short(cipsec: Cipsec, words: str) -> No
         (["bogus"], "No such command 'bogus'", "cipsec --help"),
         (["enrol"], "No such command 'enrol'. Did you mean 'enroll'?", "cipsec --help"),
         (["csr", "bogus"], "No such command 'bogus'", "cipsec csr --help"),
+        (
+            ["-q", "status"],
+            "No such option: -q",
+            "options stand after the command: cipsec COMMAND -q",
+        ),
+        (
+            ["ca", "--no-input", "list"],
+            "No such option: --no-input",
+            "options stand after the command: cipsec ca COMMAND --no-input",
+        ),
         (["csr", "show"], "Missing argument 'FILE|-'", "cipsec csr show --help"),
         (
             ["csr", "show", "--hexadecimal", "x"],
