@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from cipsec import files
+from cipsec._cli import terminal
 from cipsec._cli.talk import Talk
 from cipsec.errors import UsageError
 
@@ -50,14 +51,12 @@ def confirm(talk: Talk, question: str, *, option: str) -> bool:
     """Ask yes or no at the terminal; raise UsageError naming `option` where nobody can be asked."""
     if not talk.interactive:
         raise UsageError(f"{question} Nobody can be asked", hint=f"add {option}")
-    sys.stderr.write(f"{question} [y/N] ")
-    sys.stderr.flush()
-    return sys.stdin.readline().strip().lower() in {"y", "yes"}
+    terminal.write(f"{question} [y/N] ")
+    return terminal.readline().strip().lower() in {"y", "yes"}
 
 
 def line(talk: Talk, prompt: str) -> str:
     """Return one line that a person types; raise UsageError when it is empty."""
     assert talk.interactive
-    sys.stderr.write(f"{prompt}: ")
-    sys.stderr.flush()
-    return _not_empty(sys.stdin.readline().strip(), prompt)
+    terminal.write(f"{prompt}: ")
+    return _not_empty(terminal.readline().strip(), prompt)

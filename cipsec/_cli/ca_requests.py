@@ -250,9 +250,9 @@ def _agrees(talk: Talk, rows: list[RequestRow], wish: _Wish) -> bool:
 
     for row in rows[:_SHOWN_BEFORE_ASKING]:
         line = f"{row.id[: ca_shown.SHORT_ID]} {row.subject} {row.device or ''} {row.address}"
-        talk.say(safe.text(line))
+        talk.show(safe.text(line))
     if len(rows) > _SHOWN_BEFORE_ASKING:
-        talk.say(f"… and {len(rows) - _SHOWN_BEFORE_ASKING} more")
+        talk.show(f"… and {len(rows) - _SHOWN_BEFORE_ASKING} more")
     return ask.confirm(talk, f"Shall they all be {wish.outcome}?", option="-y")
 
 

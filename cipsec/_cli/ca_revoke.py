@@ -18,7 +18,7 @@ from cipsec.errors import CipsecError, LocalState, UsageError
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from datetime import datetime
 
     from cipsec.ca_folder import CaFolder
@@ -205,21 +205,21 @@ def _agrees(talk: Talk, choice: Choice, wish: _Wish) -> bool:
     if wish.yes or not fresh:
         return True
     if talk.interactive:
-        _tell_rows(talk, fresh)
+        _tell_rows(talk.show, fresh)
     these = "this certificate" if len(fresh) == 1 else f"these {len(fresh)} certificates"
     return ask.confirm(talk, f"Revoke {these} for good?", option="-y")
 
 
-def _tell_rows(talk: Talk, rows: Sequence[CertificateRow]) -> None:
-    """Name the certificates on stderr, not more of them than a screen holds."""
+def _tell_rows(tell: Callable[[str], None], rows: Sequence[CertificateRow]) -> None:
+    """Name the certificates, not more of them than a screen holds."""
     from cipsec._cli import ca_shown
 
     for row in rows[:_SHOWN]:
         kind = "" if row.kind == "endpoint" else f"({row.kind})"
         words = [row.serial[: ca_shown.SHORT_SERIAL], row.subject, row.device or "", kind]
-        talk.say(f"  {safe.text(' '.join(filter(None, words)))}")
+        tell(f"  {safe.text(' '.join(filter(None, words)))}")
     if len(rows) > _SHOWN:
-        talk.say(f"  … and {len(rows) - _SHOWN} more")
+        tell(f"  … and {len(rows) - _SHOWN} more")
 
 
 def _revoke(db: sqlite3.Connection, wish: _Wish, shown: Choice, now: datetime) -> list[Revoked]:
@@ -268,7 +268,7 @@ def _explain(talk: Talk, made: list[Revoked], choice: Choice, wish: _Wish) -> No
         talk.say("cipsec: it has expired: there is nothing to revoke")
     if left and not wish.with_enrolled:
         talk.say("cipsec: what was enrolled with it stays in force:")
-        _tell_rows(talk, left)
+        _tell_rows(talk.say, left)
         talk.say("cipsec: hint: to revoke that too: --with-enrolled")
     if wish.dry_run:
         talk.say("cipsec: nothing was changed")

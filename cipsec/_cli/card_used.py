@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
@@ -34,8 +35,8 @@ class Holder:
 
     @property
     def present(self) -> bool:
-        """Whether somebody is there to put a card in."""
-        return self.talk.interactive
+        """Whether somebody is there to put a card in, and sees that one is asked for."""
+        return self.talk.interactive and sys.stderr.isatty()
 
     def pin(self, piv: Piv) -> Pin:
         """Return the PIN; raise PinBlocked and LastTry before anybody is asked, and UsageError."""

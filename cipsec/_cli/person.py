@@ -55,7 +55,7 @@ class Terminal:
                 hint="compare it with what the CA's operator says, then add --fingerprint SHA256",
             )
         if len(candidates) > 1:
-            self.talk.say(
+            self.talk.show(
                 f"cipsec: {len(candidates)} CA certificates are offered: compare each by itself"
             )
         return [one for one in candidates if self._is_confirmed(server, one)]

@@ -43,7 +43,7 @@ def _may(talk: Talk, card: ConnectedCard) -> bool:
     held = [(slot, card.piv.occupant(slot)) for slot in NAMED]
     for slot, words in held:
         if words is not None:
-            talk.say(f"cipsec: slot {slot} holds {words}")
+            talk.show(f"cipsec: slot {slot} holds {words}")
     where = safe.text(card.reader)
     first = f"Remove all keys and certificates from the card in {where}?"
     again = "Nothing of it comes back. Really?"

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import TextIO
 
 from cipsec import safe
-from cipsec._cli import exits, streams
+from cipsec._cli import exits, streams, terminal
 from cipsec.errors import CipsecError, LocalState, Pending, Unfit
 
 _IN_ONE_PIECE = 20  # characters: a time, a short id
@@ -40,7 +40,7 @@ class Talk:
     @property
     def interactive(self) -> bool:
         """Whether a person can be asked: a terminal, and not forbidden by `--no-input`."""
-        return not self.no_input and sys.stdin.isatty() and sys.stderr.isatty()
+        return not self.no_input and terminal.is_there()
 
     def fingerprint(self, digits: str) -> str:
         """Return a SHA-256 for the result: in groups of four for eyes, else in one piece."""
@@ -52,6 +52,13 @@ class Talk:
         """Tell what happens, on stderr, unless `-q`."""
         if not self.quiet:
             _tell(_harmless(line))
+
+    def show(self, line: str) -> None:
+        """Tell what a question is about, where it is asked: also with `-q`, and with a log."""
+        if self.interactive:
+            terminal.write(f"{_harmless(line)}\n")
+        else:
+            self.say(line)
 
     def detail(self, line: str) -> None:
         """Tell what only `-v` wants to know."""

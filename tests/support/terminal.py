@@ -12,12 +12,12 @@ import termios
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import IO, Any
 
 _PATIENCE_SECONDS = 120.0
 # getpass talks to the controlling terminal, which a new session has to take first.
-_RUN = (
-    "import fcntl, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0);from cipsec._cli import run; run()"
-)
+_TAKE = "import fcntl, sys, termios; fcntl.ioctl(int(sys.argv.pop(1)), termios.TIOCSCTTY, 0)\n"
+_RUN = "from cipsec._cli import run; run()"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,20 +36,25 @@ def at_terminal(
     size: tuple[int, int] = (40, 200),
     started: Callable[[subprocess.Popen[bytes]], None] = lambda _: None,
     patience: float = _PATIENCE_SECONDS,
+    elsewhere: Mapping[str, IO[bytes]] | None = None,
+    program: str = _RUN,
 ) -> Session:
     """Run `cipsec`; for each pair wait until the first is on the screen and type the second.
 
     A function in the place of the second is called, and what it returns is typed. `started` is
-    given the process. One that says nothing for `patience` seconds hangs.
+    given the process. One that says nothing for `patience` seconds hangs. `elsewhere` are files in
+    place of stdin, stdout and stderr; `program` is Python that runs in place of `cipsec`.
     """
     master, slave = pty.openpty()
     termios.tcsetwinsize(slave, size)
     before = termios.tcgetattr(slave)
+    streams: dict[str, Any] = dict.fromkeys(("stdin", "stdout", "stderr"), slave) | dict(
+        elsewhere or {}
+    )
     running = subprocess.Popen(
-        [sys.executable, "-c", _RUN, *argv],
-        stdin=slave,
-        stdout=slave,
-        stderr=slave,
+        [sys.executable, "-c", _TAKE + program, str(slave), *argv],
+        **streams,
+        pass_fds=(slave,),
         start_new_session=True,
         env={**_environment(), "TERM": "xterm", **(env or {})},
     )
