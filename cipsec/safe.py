@@ -35,6 +35,13 @@ def text(value: object, *, limit: int = _LIMIT) -> str:
     return shown if len(raw) <= limit else f"{shown}… ({len(raw)} characters)"
 
 
+def json_text(value: object, *, indent: int | None = None) -> str:
+    """Return `value` as JSON in printable ASCII alone; `json` leaves DEL (0x7F) as it is."""
+    import json  # 2 ms, which text for people need not spend
+
+    return json.dumps(value, indent=indent).replace("\x7f", "\\u007f")
+
+
 def _printable(char: str) -> bool:
     if " " <= char <= "~":
         return True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import unicodedata
 
 import pytest
@@ -47,6 +48,16 @@ def test_plain_text_is_unchanged(value: str) -> None:
 def test_examples(value: object, shown: str) -> None:
     """Letters of all scripts stay readable; the rest is escaped as Python would."""
     assert safe.text(value) == shown
+
+
+@given(_ANY)
+@example("a\x7fb\x1b\u202e")
+def test_json_is_printable_ascii_and_says_the_same(value: str) -> None:
+    """DEL is a control character too, and valid in JSON."""
+    shown = safe.json_text({"subject": value})
+    assert shown.isascii()
+    assert shown.isprintable()
+    assert json.loads(shown) == {"subject": value}
 
 
 def test_long_text_is_cut_and_says_so() -> None:

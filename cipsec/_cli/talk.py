@@ -85,11 +85,11 @@ class Talk:
 
     def document(self, value: Mapping[str, object]) -> None:
         """Print one JSON object."""
-        _print(_json(value, indent=2))
+        _print(safe.json_text(value, indent=2))
 
     def event(self, value: Mapping[str, object]) -> None:
         """Print one line of a JSON stream, at once."""
-        _print(_json(value), at_once=True)
+        _print(safe.json_text(value), at_once=True)
 
     def row(self, cells: Iterable[object]) -> None:
         """Print one row of a stream for people, separated by tabs, at once."""
@@ -186,12 +186,6 @@ def error_object(error: CipsecError) -> dict[str, object]:
             for what, remedy in error.objections
         ]
     return shown
-
-
-def _json(value: Mapping[str, object], *, indent: int | None = None) -> str:
-    import json  # 2 ms, which `cert show` for people need not spend
-
-    return json.dumps(value, indent=indent, ensure_ascii=True)
 
 
 def _harmless(lines: str) -> str:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 
+from cipsec import safe
 from cipsec.report.contents import Report
 from cipsec.report.tables import Table
 
 
 def pieces(report: Report) -> Iterator[bytes]:
     """Yield the document: `report`, with what it says at once first, then each table."""
-    head = json.dumps(report.head, indent=2)
+    head = safe.json_text(report.head, indent=2)
     yield f'{{"report": {head.removesuffix("}").rstrip()}'.encode()
     for table in report.tables:
         yield from _table(table)
@@ -22,6 +22,6 @@ def _table(table: Table) -> Iterator[bytes]:
     yield f',\n  "{table.name}": ['.encode()
     separator = "\n    "
     for row in table.rows():
-        yield f"{separator}{json.dumps(row)}".encode()
+        yield f"{separator}{safe.json_text(row)}".encode()
         separator = ",\n    "
     yield b"]"

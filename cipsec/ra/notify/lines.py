@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import os
 import stat
 from pathlib import Path
 
-from cipsec import files
+from cipsec import files, safe
 from cipsec.errors import LocalState
 from cipsec.ra.notify.blocking import Aside
 from cipsec.ra.notify.channels import Lines
@@ -29,7 +28,7 @@ _FLAGS = (
 async def deliver(lines: Lines, message: Message, folder: Path, aside: Aside) -> None:
     """Append the events; raise LocalState when they cannot be made durable."""
     documents = [event_document(told) for told in message.told]
-    data = b"".join(json.dumps(one).encode() + b"\n" for one in documents)
+    data = b"".join(safe.json_text(one).encode() + b"\n" for one in documents)
     await aside.run(lambda: append(folder / lines.path, data))
 
 
