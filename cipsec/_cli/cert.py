@@ -74,7 +74,7 @@ def _server(given: str) -> tuple[str, int] | None:
 
 def _without_scheme(url: str) -> str:
     scheme, _, rest = url.partition("://")
-    host = rest.partition("/")[0]
+    host = rest.partition("/")[0].rpartition("@")[2]  # nobody logs in, and a password is not shown
     port = "" if re.search(r":\d+$", host) else {"https": ":443"}.get(scheme, ":80")
     return f"cipsec cert show {host}{port}"
 

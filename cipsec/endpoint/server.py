@@ -34,6 +34,8 @@ class Server:
     @classmethod
     def parse(cls, text: str, label: str | None = None) -> Server:
         """Read `HOST[:PORT]` (port 8443 when none is said) or a URL (443 then); UsageError."""
+        if "@" in text:  # not shown: a password stands before it
+            raise UsageError("a server is named without a user", hint="add --user NAME")
         try:
             parts = urlsplit(text if "://" in text else f"https://{_bracketed(text)}")
             port = parts.port

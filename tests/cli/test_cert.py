@@ -228,6 +228,7 @@ def test_a_server_that_is_not_there_is_unreachable(cipsec: Cipsec) -> None:
         ("a:0", "0 is not a port", "a port is 1 to 65535"),
         ("a:65536", "65536 is not a port", "a port is 1 to 65535"),
         ("https://a:8443/x", "a server is given as HOST:PORT", "cipsec cert show a:8443"),
+        ("https://u:secret@a/x", "a server is given as HOST:PORT", "cipsec cert show a:443"),
         ("https://a/x", "a server is given as HOST:PORT", "cipsec cert show a:443"),
     ],
 )

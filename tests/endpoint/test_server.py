@@ -44,6 +44,14 @@ def test_what_is_none(text: str) -> None:
         Server.parse(text)
 
 
+@pytest.mark.parametrize("text", ["https://user:secret@plant", "user:secret@plant:8443"])
+def test_a_password_in_a_url_is_not_shown(text: str) -> None:
+    """Errors end up in logs."""
+    with pytest.raises(UsageError) as refused:
+        Server.parse(text)
+    assert "secret" not in f"{refused.value.message} {refused.value.hint}"
+
+
 def test_labels() -> None:
     """By option or in the URL, not two different ones."""
     assert Server.parse("plant", "line4").label == "line4"
