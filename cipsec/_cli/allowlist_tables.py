@@ -65,6 +65,9 @@ def import_(
     All of them, or none where anything is in doubt.
 
     Without columns named, the table is one as `export` writes it.
+
+    For example: cipsec allowlist import drives.csv --vendor 0001 --serial-column "Serial no."
+    --serial-base hex
     """
     from cipsec.ca_folder import open_folder
     from cipsec.ra.allowlist import edit

@@ -77,6 +77,8 @@ def provision(
     Whoever has its key may enroll with it, N times, and do nothing else: devices do not trust it.
     The folder holds key.pem, certificate.pem, and ca.pem for the endpoint to trust. A card makes
     its key itself, and it never leaves the card.
+
+    For example: cipsec ca provision card-1 --uses 20 --days 2 -o card-1
     """
     from cipsec.ca_folder import open_folder
     from cipsec.pki.keys import KeyType

@@ -135,6 +135,9 @@ def approve(
     """Approve requests.
 
     Each device receives its certificate when it asks next.
+
+    For example: cipsec ca approve 8aff87f416ac --note "seen at the drive", or all that wait and
+    have a text: cipsec ca approve --match "Line 4" --expect 12
     """
     if replace and keep:
         raise UsageError("--replace and --keep exclude each other")

@@ -115,6 +115,8 @@ def revoke(
     of it from the revocation list, where they look at it: a server that runs signs another within
     seconds, and so does cipsec ca crl. Whether the same device may get another certificate is for
     the rules to say.
+
+    For example: cipsec ca revoke --device 0001:6040C8F2 --reason keyCompromise
     """
     from cipsec.ca_folder import open_folder
     from cipsec.pki.device import DeviceId

@@ -121,6 +121,8 @@ def init(
     """Make a CA: key, certificate, rules and an empty record.
 
     A root, unless --intermediate puts it below another CA or --import names one that exists.
+
+    For example: cipsec ca init --name "Line 4" --host est.line4.example
     """
     from cipsec import times
     from cipsec._cli import ca_import, ca_intermediate

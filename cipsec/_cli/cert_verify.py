@@ -71,6 +71,8 @@ def verify(
 
     Of several certificates in one file the first that issued none of the others is judged; these
     help to build its path.
+
+    For example: cipsec cert verify drive.pem --trust ca.pem --profile cip
     """
     from cipsec import times
     from cipsec._cli.cert_judged import Looked, judge

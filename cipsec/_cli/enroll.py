@@ -97,6 +97,8 @@ def enroll(
 
     The identity (key.pem, certificate.pem, chain.pem, trust.pem) is kept in one folder. Where one
     is there and valid, -f gets a new one; it stays in use until the new one has come.
+
+    For example: cipsec enroll --server plant:8443 --device 0001:6040C8F2
     """
     from cipsec._cli.identity import open_folder, planned, shown, taking_of
     from cipsec._cli.person import Terminal

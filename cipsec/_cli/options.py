@@ -16,7 +16,10 @@ from cipsec.errors import UsageError
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing on stderr but errors.")]
-Verbose = Annotated[int, typer.Option("--verbose", "-v", count=True, help="Say more; repeatable.")]
+Verbose = Annotated[
+    int,
+    typer.Option("--verbose", "-v", count=True, show_default=False, help="Say more; repeatable."),
+]
 NoInput = Annotated[bool, typer.Option("--no-input", help="Never ask; fail instead.")]
 NoColor = Annotated[bool, typer.Option("--no-color", help="No colours; also NO_COLOR.")]
 

@@ -127,6 +127,8 @@ def check(
     Nothing changes.
 
     Exit code 0 grant, 11 ask, 12 reject.
+
+    For example: cipsec policy check drive.csr --cert vendor-chain.pem
     """
     import asyncio
 
