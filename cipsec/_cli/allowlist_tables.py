@@ -10,7 +10,7 @@ import typer
 
 from cipsec import files
 from cipsec._cli.allowlist_shown import ListName, chosen, lists_of, record_events, show, those
-from cipsec._cli.options import CaDir, DryRun, Force, Output
+from cipsec._cli.options import CaDir, DryRun, Force, Output, one_of
 from cipsec._cli.talk import Talk
 from cipsec.errors import LocalState, Malformed, UsageError
 from cipsec.store.codes import Code
@@ -28,7 +28,12 @@ def _column(option: str, what: str) -> Any:  # what typer makes of an option has
 
 
 def _base_option(option: str, what: str) -> Any:
-    return typer.Option(option, metavar="hex|dec", help=f"The number base of {what}.")
+    return typer.Option(
+        option,
+        metavar="hex|dec",
+        autocompletion=one_of("hex", "dec"),
+        help=f"The number base of {what}.",
+    )
 
 
 VendorColumn = Annotated[str | None, _column("--vendor-column", "the Vendor ID")]

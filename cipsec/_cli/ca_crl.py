@@ -10,7 +10,7 @@ import typer
 
 from cipsec import files, times
 from cipsec._cli.ca_issue import Target, passphrase, target_of
-from cipsec._cli.options import CaDir, Force, Output, PassphraseFile
+from cipsec._cli.options import CaDir, Force, Output, PassphraseFile, one_of
 from cipsec._cli.talk import Talk
 from cipsec.errors import UsageError
 
@@ -33,7 +33,12 @@ Days = Annotated[
 ]
 Form = Annotated[
     str | None,
-    typer.Option("--form", metavar="FORM", help="pem or der; else by FILE: .crl and .der are DER."),
+    typer.Option(
+        "--form",
+        metavar="FORM",
+        autocompletion=one_of("pem", "der"),
+        help="pem or der; else by FILE: .crl and .der are DER.",
+    ),
 ]
 
 

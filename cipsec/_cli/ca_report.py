@@ -16,7 +16,7 @@ import typer
 from cipsec import files, times
 from cipsec._cli import actor, streams
 from cipsec._cli.ca_issue import passphrase
-from cipsec._cli.options import CaDir, Force, Output, PassphraseFile
+from cipsec._cli.options import CaDir, Force, Output, PassphraseFile, one_of
 from cipsec._cli.talk import Talk
 from cipsec.errors import AlreadyExists, LocalState, UsageError
 
@@ -28,12 +28,20 @@ _SOON = timedelta(days=30)
 
 As = Annotated[
     str | None,
-    typer.Option("--format", metavar="json|csv|html", help="By the file's name, else json."),
+    typer.Option(
+        "--format",
+        metavar="json|csv|html",
+        autocompletion=one_of("json", "csv", "html"),
+        help="By the file's name, else json.",
+    ),
 ]
 TableName = Annotated[
     str | None,
     typer.Option(
         "--table",
+        autocompletion=one_of(
+            *("certificates", "expiring", "requests", "revoked", "credentials", "users")
+        ),
         metavar="NAME",
         help="Of csv: certificates (if none is said), expiring, requests, revoked, credentials,"
         " users.",

@@ -12,7 +12,8 @@ import typer
 
 from cipsec import safe, times
 from cipsec._cli import actor, ask, exits
-from cipsec._cli.options import CaDir, DryRun, Yes
+from cipsec._cli.ids import waiting
+from cipsec._cli.options import CaDir, DryRun, Yes, one_of
 from cipsec._cli.talk import Talk
 from cipsec.errors import NotFound, UsageError
 
@@ -28,13 +29,19 @@ _SHOWN_BEFORE_ASKING = 20
 
 StateName = Annotated[
     str,
-    typer.Option("--state", metavar="STATE", help="pending, approved, rejected, granted, all."),
+    typer.Option(
+        "--state",
+        metavar="STATE",
+        autocompletion=one_of("pending", "approved", "rejected", "granted", "all"),
+        help="pending, approved, rejected, granted, all.",
+    ),
 ]
 Older = Annotated[
     str | None, typer.Option("--older", metavar="DURATION", help="Only who waits longer.")
 ]
 Ids = Annotated[
-    list[str] | None, typer.Argument(metavar="ID…", help="Requests, by 8 or more digits.")
+    list[str] | None,
+    typer.Argument(metavar="ID…", autocompletion=waiting, help="Requests, by 8 or more digits."),
 ]
 Note = Annotated[str | None, typer.Option("--note", metavar="TEXT", help="Why; kept on record.")]
 Match = Annotated[
@@ -136,8 +143,7 @@ def approve(
 
     Each device receives its certificate when it asks next.
 
-    For example: cipsec ca approve 8aff87f416ac --note "seen at the drive", or all that wait and
-    have a text: cipsec ca approve --match "Line 4" --expect 12
+    For example: cipsec ca approve 8aff87f416ac; or many: cipsec ca approve --match Line --expect 9
     """
     if replace and keep:
         raise UsageError("--replace and --keep exclude each other")

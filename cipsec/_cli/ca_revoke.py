@@ -12,7 +12,7 @@ import typer
 from cipsec import safe, times
 from cipsec._cli import actor, ask, exits
 from cipsec._cli.ca_requests import Note, check_text
-from cipsec._cli.options import CaDir, DryRun, Yes
+from cipsec._cli.options import CaDir, DryRun, Yes, one_of
 from cipsec._cli.talk import Talk
 from cipsec.errors import CipsecError, LocalState, UsageError
 
@@ -53,6 +53,10 @@ Reason = Annotated[
     typer.Option(
         "--reason",
         metavar="REASON",
+        autocompletion=one_of(
+            *("unspecified", "keyCompromise", "affiliationChanged", "superseded"),
+            *("cessationOfOperation", "privilegeWithdrawn"),
+        ),
         help="unspecified, keyCompromise, affiliationChanged, superseded, cessationOfOperation,"
         " privilegeWithdrawn.",
     ),

@@ -10,7 +10,7 @@ import typer
 
 from cipsec._cli import ca_new
 from cipsec._cli.ca_new import Given
-from cipsec._cli.options import CaDir, Force, PassphraseFile, WishedKeyType
+from cipsec._cli.options import CaDir, Force, PassphraseFile, WishedKeyType, one_of
 from cipsec._cli.talk import Talk
 from cipsec.errors import UsageError
 
@@ -41,6 +41,9 @@ Policy = Annotated[
     typer.Option(
         "--policy",
         metavar="MODEL",
+        autocompletion=one_of(
+            *("approval", "vendor", "serial", "password", "provisioning", "combined", "lab")
+        ),
         help="approval, vendor, serial, password, provisioning, combined, or lab.",
     ),
 ]

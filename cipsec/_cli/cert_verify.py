@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cipsec._cli import exits
-from cipsec._cli.options import PassphraseFile
+from cipsec._cli.options import PassphraseFile, one_of
 from cipsec._cli.talk import Talk
 from cipsec.errors import UsageError
 
@@ -43,12 +43,21 @@ Name = Annotated[
     str | None, typer.Option("--name", metavar="NAME", help="The host name or IP it is to be for.")
 ]
 Purpose = Annotated[
-    str, typer.Option(metavar="client|server|any", help="What it is to be used as.")
+    str,
+    typer.Option(
+        metavar="client|server|any",
+        autocompletion=one_of("client", "server", "any"),
+        help="What it is to be used as.",
+    ),
 ]
 At = Annotated[str | None, typer.Option("--at", metavar="TIME", help="Judge at this time.")]
 Profile = Annotated[
     str | None,
-    typer.Option(metavar="rfc5280|cip", help="Look at all of it: by the RFC, for a CIP endpoint."),
+    typer.Option(
+        metavar="rfc5280|cip",
+        autocompletion=one_of("rfc5280", "cip"),
+        help="Look at all of it: by the RFC, for a CIP endpoint.",
+    ),
 ]
 _PROFILES = ("rfc5280", "cip")
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cipsec._cli.options import command, group
+from cipsec._cli.options import command, group, one_of
 from cipsec._cli.talk import Talk
 from cipsec.errors import UsageError
 
@@ -19,7 +19,12 @@ app = group("completion", "Print the completion script for a shell.")
 ASKED = "_CIPSEC_COMPLETE"  # in the environment: which shell asks, as in `complete_bash`
 SHELLS = ("bash", "zsh", "fish", "powershell")
 
-Shell = Annotated[str, typer.Argument(metavar="bash|zsh|fish|powershell", help="The shell.")]
+Shell = Annotated[
+    str,
+    typer.Argument(
+        metavar="bash|zsh|fish|powershell", autocompletion=one_of(*SHELLS), help="The shell."
+    ),
+]
 
 
 @command(app, "completion")

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from cipsec._cli.options import command, group
+from cipsec._cli.options import command, group, one_of
 from cipsec._cli.talk import Talk
 
 app = group("demo", "Play a way of granting, or the whole story, on this machine.")
@@ -22,6 +22,9 @@ Model = Annotated[
     typer.Option(
         "--model",
         metavar="NAME",
+        autocompletion=one_of(
+            *("vendor", "serial", "password", "provisioning", "approval", "lab", "combined")
+        ),
         help="vendor, serial, password, provisioning, approval, lab, or combined.",
     ),
 ]

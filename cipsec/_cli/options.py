@@ -14,6 +14,14 @@ from typer.core import TyperCommand
 from cipsec._cli.talk import Talk
 from cipsec.errors import UsageError
 
+
+def one_of(*values: str) -> Callable[[str], list[str]]:
+    """Return what completes an option, or an argument, to one of these values."""
+    return lambda incomplete: [value for value in values if value.startswith(incomplete)]
+
+
+_KEY_TYPES = one_of("ec-p256", "ec-p384", "rsa-2048", "rsa-3072")
+
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing on stderr but errors.")]
 Verbose = Annotated[
@@ -78,13 +86,22 @@ PassphraseFile = Annotated[
     typer.Option("--passphrase-file", metavar="FILE", help="Read the passphrase; - for stdin."),
 ]
 KeyTypeName = Annotated[
-    str, typer.Option("--key-type", metavar="TYPE", help="ec-p256, ec-p384, rsa-2048, rsa-3072.")
+    str,
+    typer.Option(
+        "--key-type",
+        metavar="TYPE",
+        autocompletion=_KEY_TYPES,
+        help="ec-p256, ec-p384, rsa-2048, rsa-3072.",
+    ),
 ]
 # What an endpoint asks for, by `enroll` or in a CSR.
 WishedKeyType = Annotated[
     str | None,
     typer.Option(
-        "--key-type", metavar="TYPE", help="ec-p256 (if none is said), ec-p384, rsa-2048, rsa-3072."
+        "--key-type",
+        metavar="TYPE",
+        autocompletion=_KEY_TYPES,
+        help="ec-p256 (if none is said), ec-p384, rsa-2048, rsa-3072.",
     ),
 ]
 Subject = Annotated[

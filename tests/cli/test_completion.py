@@ -5,12 +5,21 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 
 from cipsec._cli.completion import SHELLS, script
-from tests.support import programs
+from cipsec.ca_folder import CaFolder
+from cipsec.demo import stories
+from cipsec.pki import verify
+from cipsec.pki.keys import KeyType
+from cipsec.ra.revocation import REASONS
+from cipsec.ra.templates import MODELS
+from cipsec.report.making import Format
+from cipsec.store.requests import State
+from tests.support import ca, programs
 
 from .conftest import Cipsec
 
@@ -77,6 +86,43 @@ def test_bash_completes(words: tuple[str, ...], completed: list[str]) -> None:
     programs.need("bash")
     arguments = ("--norc", "-c", _IN_BASH, "bash", str(FOLDER / FILES["bash"]), *words)
     assert _run("bash", *arguments).splitlines() == completed
+
+
+@pytest.mark.parametrize(
+    ("words", "completed"),
+    [
+        ("completion ", SHELLS),
+        ("ca init --policy ", MODELS),
+        ("demo --model ", stories.MODELS),
+        ("enroll --key-type ", KeyType),
+        ("smartcard generate --key-type ", KeyType),
+        ("ca pending --state ", [*State, "all"]),
+        ("ca revoke --reason ", REASONS),
+        ("ca report --format ", Format),
+        ("cert verify --purpose ", verify.PURPOSES),
+        ("cert verify --profile c", ["cip"]),
+        ("allowlist import --serial-base ", ["hex", "dec"]),
+    ],
+)
+def test_values_are_completed(words: str, completed: Iterable[str]) -> None:
+    """All that the command takes, and nothing that it does not."""
+    assert set(_completed(words)) == set(map(str, completed))
+
+
+def test_the_ids_of_who_waits_are_completed(ca_folder: CaFolder) -> None:
+    """As `ca pending` shows them, of the CA that the line names; none where there is no CA."""
+    first, second = (ca.ask(ca_folder, ca.request(f"CN=Drive {n}")) for n in (1, 2))
+    named = f"ca approve --ca-dir {ca_folder.path} "
+    assert set(_completed(named)) == {first[:12], second[:12]}
+    assert _completed(f"{named}{first[:6]}") == [first[:12]]
+    assert _completed("ca reject --ca-dir /nonexistent ") == []
+
+
+def _completed(words: str) -> list[str]:
+    line = f"cipsec {words}"
+    place = len(line.split()) - (0 if line.endswith(" ") else 1)
+    asked = {"_CIPSEC_COMPLETE": "complete_bash", "COMP_WORDS": line, "COMP_CWORD": str(place)}
+    return _run("cipsec", **asked).split()
 
 
 def test_bash_completes_every_command() -> None:
