@@ -16,9 +16,9 @@ ROOT = Path(cipsec.__file__).parent
 LAYERS = (
     {"version"},
     {"errors"},
-    {"files", "safe", "times", "current"},
+    {"files", "safe", "times", "current", "python"},
     {"pki", "store"},
-    {"ca", "discovery", "tls", "card", "token"},
+    {"ca", "discovery", "tls", "card", "token", "archive"},
     {"est", "ra"},
     {"est.server", "front", "ca_folder"},
     {"publishing", "founding", "passphrase"},

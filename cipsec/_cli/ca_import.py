@@ -53,19 +53,20 @@ def adopt(
 
 def _opened(talk: Talk, given: Given, source: str, passphrase_file: str | None) -> Bundle:
     """Return what is in the file; a passphrase is asked for where it needs one."""
-    from cipsec.pki import bundle
+    from cipsec.archive import opening
+    from cipsec.pki.bundle import Bundle
 
     if (key := ca_new.key_on_token(talk, given, make=False)) is not None:
-        return bundle.Bundle(key, ())
+        return Bundle(key, ())
     data = files.read(Path(source), limit=_LIMIT)
     try:
-        return bundle.read(data, source)
+        return opening.key(data, source)
     except Locked:
         if passphrase_file is None and not talk.interactive:
             raise
     words = f"Passphrase of {safe.text(source)}"
     secret = ask.secret(talk, words, file=passphrase_file, option="--import-passphrase-file")
-    return bundle.read(data, source, secret)
+    return opening.key(data, source, secret)
 
 
 def _name(given: Given, own: x509.Certificate) -> str:

@@ -61,11 +61,11 @@ def _open(talk: Talk, found: Contents, name: str, passphrase_file: str | None) -
 
 def _archive(talk: Talk, der: bytes, name: str, passphrase_file: str | None) -> Archive:
     from cipsec._cli import ask
-    from cipsec.pki import pkcs12
+    from cipsec.archive import opening
 
     source = STDIN if name == "-" else name
     try:
-        return pkcs12.read(der, source, None)
+        return opening.certificates(der, source, None)
     except Locked:
         if (name, passphrase_file) == ("-", "-"):
             raise UsageError(
@@ -73,7 +73,8 @@ def _archive(talk: Talk, der: bytes, name: str, passphrase_file: str | None) -> 
                 hint=f"add {_OPTION} FILE",
             ) from None
     prompt = f"Passphrase of {source}"
-    return pkcs12.read(der, source, ask.secret(talk, prompt, file=passphrase_file, option=_OPTION))
+    secret = ask.secret(talk, prompt, file=passphrase_file, option=_OPTION)
+    return opening.certificates(der, source, secret)
 
 
 def say_left(talk: Talk, found: Contents, *shown: str) -> list[str]:

@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 import logging
 import mmap
-import os
 import subprocess
-import sys
 import tempfile
 import time
 from typing import BinaryIO
 
+from cipsec import python
 from cipsec.errors import Malformed
 from cipsec.ra.allowlist import child
 from cipsec.ra.allowlist.faults import Fault
@@ -55,12 +54,12 @@ def _ask_child(source: BinaryIO, sink: BinaryIO) -> Table | tuple[Fault, ...] | 
     """Return what the child made of it, or why there is nothing."""
     try:
         done = subprocess.run(
-            [sys.executable, "-P", "-m", child.__name__],
+            python.command(child.__name__),
             stdin=source,
             stdout=sink,
             stderr=subprocess.PIPE,
             timeout=child.SECONDS,
-            env=_environment(),
+            env=python.environment(),
             check=False,
         )
     except subprocess.TimeoutExpired:
@@ -74,11 +73,6 @@ def _ask_child(source: BinaryIO, sink: BinaryIO) -> Table | tuple[Fault, ...] | 
         return _faults(sink) if done.returncode == child.FAULTY else _mapped(sink)
     except (ValueError, TypeError, OSError, Malformed) as error:
         return f"its process gave no usable index: {error}"
-
-
-def _environment() -> dict[str, str]:
-    """Return an environment in which the child imports from where this process does."""
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
 
 
 def _mapped(sink: BinaryIO) -> Table:
