@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from contextlib import closing
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,7 +12,7 @@ from cipsec import safe
 from cipsec._cli import exits
 from cipsec._cli.options import CaDir, command, group
 from cipsec._cli.talk import Talk
-from cipsec.errors import UsageError
+from cipsec.errors import LocalState, UsageError
 from cipsec.times import show_time
 
 if TYPE_CHECKING:
@@ -32,9 +33,11 @@ _REPLACEMENTS = {
 }
 # What the server answers where the rules ask and an administrator has decided before.
 _STANDING = {
-    "approved": ", it gets its certificate when it asks next",
-    "rejected": ", it is refused",
-    "granted": ", it gets the same certificate again until that is due for renewal",
+    ("approved", "grant"): ", it gets its certificate when it asks next",
+    ("approved", "ask"): ", but not as it is now: it waits again",
+    ("rejected", "reject"): ", it is refused",
+    ("granted", "grant"): ", it gets the same certificate again until that is due for renewal",
+    ("granted", "ask"): ", and its certificate is due for renewal or not in force: it waits again",
 }
 _CODES = {"grant": exits.OK, "ask": exits.PENDING, "reject": exits.REJECTED}
 
@@ -126,7 +129,7 @@ def check(
 
     Nothing changes.
 
-    Exit code 0 grant, 11 ask, 12 reject.
+    Exit code 0 grant, 11 ask, 12 reject; 6 where it could not decide now.
 
     For example: cipsec policy check drive.csr --cert vendor-chain.pem
     """
@@ -134,7 +137,6 @@ def check(
 
     from cipsec._cli import given
     from cipsec.ca_folder import open_folder
-    from cipsec.pki import csr as requests
     from cipsec.pki import load
     from cipsec.ra.hypothesis import Hypothesis
 
@@ -142,7 +144,7 @@ def check(
         raise UsageError("the request and the certificate cannot both come from stdin")
     folder = open_folder(ca_dir)
     hypothesis = Hypothesis(
-        request=requests.parse(load.request(*given.read(talk, csr))),
+        der=load.request(*given.read(talk, csr)),
         chain=_chain(talk, cert),
         user=user,
         label=label,
@@ -164,8 +166,19 @@ async def _foresee(folder: CaFolder, hypothesis: Hypothesis) -> Foreseen:
         sources = folder.sources(database)
         try:
             return await foresee(
-                hypothesis, sources=sources, config=config, own_names=names, now=times.now()
+                hypothesis,
+                sources=sources,
+                config=config,
+                own_names=names,
+                life=folder.life(),
+                now=times.now(),
             )
+        except LocalState as error:
+            place = shlex.quote(str(folder.path))
+            raise LocalState(
+                f"the server could not decide now: {error.message}",
+                hint=error.hint or f"cipsec doctor --ca-dir {place}",
+            ) from None
         finally:
             await sources.programs.close()
 
@@ -211,8 +224,9 @@ def _say_what_stands(talk: Talk, foreseen: Foreseen) -> None:
     """Say what is known of the request, and what follows where the rules ask."""
     if not foreseen.state:
         return
-    asks = foreseen.decision.outcome == "ask"
-    stands = foreseen.state + (_STANDING.get(foreseen.state, "") if asks else "")
+    outcome = str(foreseen.decision.outcome)
+    follows = _STANDING.get((foreseen.state, outcome), "") if foreseen.asks else ""
+    stands = foreseen.state + follows
     talk.say(f"cipsec: this request is known here and {stands}: {foreseen.request}")
 
 

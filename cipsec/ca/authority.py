@@ -14,15 +14,15 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID, ObjectIdentifier
 
 from cipsec.ca import crl
+from cipsec.ca.life import Life
 from cipsec.ca.profile import Profile, kept
 from cipsec.ca.tbs import Encoder, Extension
-from cipsec.errors import LocalState, Malformed
+from cipsec.errors import Malformed
 from cipsec.pki import keys
 from cipsec.pki.chain import directly_issued
 from cipsec.pki.csr import CertificateRequest
 from cipsec.pki.device import SUBJECT_DIRECTORY_ATTRIBUTES, Mac, mac_attributes
 from cipsec.pki.names import show_serial
-from cipsec.times import show_time
 
 _RANDOM_BITS = 80
 
@@ -59,8 +59,8 @@ class Authority:
         self._encoder = Encoder(certificate.subject, key)
         self._mark = mark
         self._fixed = (_constraints(), _key_identifier(certificate))
-        self._begins = max(one.not_valid_before_utc for one in (certificate, *above))
-        self.ends = min(one.not_valid_after_utc for one in (certificate, *above))
+        self._life = Life.of((certificate, *above))
+        self.ends = self._life.ends
 
     def signed(self, certificate: x509.Certificate) -> bool:
         """Tell whether this CA's key made the certificate's signature."""
@@ -106,15 +106,7 @@ class Authority:
 
     def require_valid(self, now: datetime) -> None:
         """Raise LocalState when the CA's certificate, or one above it, is not valid at `now`."""
-        if now >= self.ends:
-            which = _which(own=self.certificate.not_valid_after_utc == self.ends)
-            raise LocalState(f"{which} expired at {show_time(self.ends)}")
-        if now < self._begins:
-            which = _which(own=self.certificate.not_valid_before_utc == self._begins)
-            raise LocalState(
-                f"{which} is valid only from {show_time(self._begins)}",
-                hint="check this machine's clock with: date -u",
-            )
+        self._life.require(now)
 
     def _extensions(
         self,
@@ -200,10 +192,6 @@ def _encode(value: x509.ExtensionType, *, critical: bool) -> Extension:
 
 def _constraints() -> Extension:
     return _encode(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-
-
-def _which(*, own: bool) -> str:
-    return "the CA's own certificate" if own else "the certificate of a CA above this one"
 
 
 def _key_identifier(certificate: x509.Certificate) -> Extension:

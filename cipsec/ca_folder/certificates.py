@@ -11,6 +11,7 @@ from cryptography import x509
 from cipsec import files
 from cipsec.ca import issuers
 from cipsec.ca.generation import Generation, load
+from cipsec.ca.life import Life
 from cipsec.ca_folder.paths import Paths
 from cipsec.errors import LocalState, Malformed
 
@@ -96,7 +97,11 @@ class Certificates(Paths):
 
     def ends(self) -> datetime:
         """Return when the first of the CA's and those certificates ends; raise Malformed."""
-        return min(one.not_valid_after_utc for one in self.path_to_root())
+        return self.life().ends
+
+    def life(self) -> Life:
+        """Return from when on and until when this CA can sign; raise Malformed."""
+        return Life.of(self.path_to_root())
 
     def is_waiting(self) -> bool:
         """Tell whether an intermediate CA waits for its certificate; raise LocalState."""

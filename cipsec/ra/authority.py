@@ -27,16 +27,12 @@ from cipsec.ra.policy import NONE, Outcome
 from cipsec.ra.polls import Polls
 from cipsec.ra.refusals import Refusals
 from cipsec.ra.sources import Sources
-from cipsec.store import certificates, events, requests
-from cipsec.store.certificates import CertificateRow
+from cipsec.store import events, requests
 from cipsec.store.codes import Code
 from cipsec.store.database import Work
 from cipsec.store.events import Event
 from cipsec.store.requests import Standing, State
 from cipsec.store.writer import Writer
-
-_MOST_TRIES = 8  # where one device asks with many keys at once
-_RENEWAL_DUE = 0.66  # of the lifetime; as the endpoint's `renew --if-due` has it
 
 
 class RegistrationAuthority:
@@ -81,7 +77,7 @@ class RegistrationAuthority:
             user = await self._user(enrollment)
         except CredentialsRefused as error:
             return await self._refuse_login(enrollment, error.message)
-        for attempt in range(_MOST_TRIES):
+        for attempt in range(granting.MOST_TRIES):
             # Not before: checking a login takes its time, and rules may change meanwhile.
             case = await judge(
                 enrollment,
@@ -162,8 +158,8 @@ class RegistrationAuthority:
 
     async def _again(self, case: Case, row: Standing) -> Answer:
         """Give the same certificate until it is due for renewal; then it is a new question."""
-        granted = self._database.read(lambda db: certificates.by_serial(db, row.serial or ""))
-        if granted and granted.status(case.now) == "valid" and not _is_due(granted, case.at):
+        granted = self._database.read(lambda db: granting.again(db, case, row))
+        if granted is not None:
             return Granted(granted.der)
         return await self._reopen(case, State.GRANTED)
 
@@ -222,7 +218,3 @@ class RegistrationAuthority:
         """End the threads that check passwords, and the programs that rules ask."""
         self.logins.close()
         await self._sources.programs.close()
-
-
-def _is_due(row: CertificateRow, at: int) -> bool:
-    return at > row.issued_at + _RENEWAL_DUE * (row.not_after - row.issued_at)

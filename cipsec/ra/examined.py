@@ -14,6 +14,7 @@ from cipsec.ra import objections
 from cipsec.ra.config import Config
 from cipsec.ra.evidence import Evidence, gather
 from cipsec.ra.hypothesis import Hypothesis
+from cipsec.ra.renewals import Renewals
 from cipsec.ra.sources import Sources
 
 
@@ -30,17 +31,27 @@ def findings(
 
     `own_names` are the EST server's, which nobody else gets. Raises StoreFailed.
     """
-    enrollment = Hypothesis(request, chain).enrollment()
-    evidence = gather(enrollment, user=None, rules=config.identity, sources=sources, now=now)
+    evidence = gather(
+        Hypothesis(request.der, chain).enrollment(request),
+        user=None,
+        rules=config.identity,
+        sources=sources,
+        now=now,
+        renewals=config.renewals,
+    )
+    # What a certificate proves after its end, it proves for its own renewal alone.
     return [
-        _limits(request, own_names),
-        *_presented(evidence),
-        _identity(evidence),
+        _limits(request, own_names, config.renewals),
+        *_presented(evidence.unrenewed),
+        *_renewal(evidence),
+        _identity(evidence.unrenewed),
     ]
 
 
-def _limits(request: CertificateRequest, own_names: frozenset[str]) -> Finding:
+def _limits(request: CertificateRequest, own_names: frozenset[str], renewals: Renewals) -> Finding:
     objection = objections.to_request(request, own_names)
+    if objection is None and not renewals.ignore_change:
+        objection = objections.to_change(request)
     if objection:
         return Finding("limits", "fail", f"{objection}: no rule can grant that")
     return Finding("limits", "ok", "it asks for nothing that this CA gives to nobody")
@@ -58,13 +69,25 @@ def _presented(evidence: Evidence) -> Iterator[Finding]:
     else:
         why = shown.in_vain or shown.not_vendor
         yield Finding("presented", "warn", f"{shown.kind}, which proves nothing: {why}", _VENDOR)
-    if shown.own and not evidence.same_names:
+
+
+def _renewal(evidence: Evidence) -> Iterator[Finding]:
+    """Say what it would be as the renewal of the certificate presented, if that can be renewed."""
+    shown = evidence.presented
+    if not shown.own:
+        return
+    if not evidence.same_names:
         yield Finding(
             "renewal",
             "warn",
             f"other names than certificate {shown.own}: as a renewal it is refused",
             "keep subject and alternative names, or enroll anew (RFC 7030 section 4.2.2)",
         )
+    elif why := evidence.no_renewal:
+        yield Finding("renewal", "warn", f"{why}: as a renewal it is refused", _RENEWAL)
+    elif shown.late:
+        detail = f"certificate {shown.own} has ended, and may be renewed still"
+        yield Finding("renewal", "ok", detail)
 
 
 _VENDOR = "cipsec vendor add FILE makes a vendor's CA known"
@@ -85,5 +108,6 @@ def _identity(evidence: Evidence) -> Finding:
     return Finding("identity", "ok", detail, None if evidence.enrollment.chain else _CERT)
 
 
+_RENEWAL = "what a renewal has to be is said by [renewal] in ca.toml"
 _RULES = "where they stand is said by [[identity]] in ca.toml"
 _CERT = "what the client presents can be added: --cert FILE"

@@ -29,6 +29,8 @@ from cipsec.store.users import UserRow
 
 # A device that lost the answer asks again within minutes and gets the same certificate.
 _SAME_CERTIFICATE = timedelta(minutes=10)
+_RENEWAL_DUE = 0.66  # of the lifetime; as the endpoint's `renew --if-due` has it
+MOST_TRIES = 8  # of judging, where one device asks with many keys at once
 
 
 class Overtaken(Exception):
@@ -52,13 +54,32 @@ def grant(db: sqlite3.Connection, case: Case, authority: Authority) -> Written:
     What an administrator rejected stays rejected until he decides again. Raises Overtaken.
     """
     row = requests.standing(db, case.id)
-    if row is not None and row.state == State.REJECTED:
-        return Written(rejected(row))
-    earlier = _earlier(db, case)
-    if earlier is not None:
-        return Written(Granted(earlier.der))
+    if (settled := answered(db, case, row)) is not None:
+        return Written(settled)
     _require_current(db, case)
     return issue(db, case, authority, revokes=case.decision.revokes, asked=row is not None)
+
+
+def answered(db: sqlite3.Connection, case: Case, row: Standing | None) -> Granted | Refused | None:
+    """Return what a case that the rules grant is answered without a new certificate, if so.
+
+    `row` is how its request stands, if an administrator was ever asked. Raises Overtaken.
+    """
+    if row is not None and row.state == State.REJECTED:
+        return rejected(row)
+    earlier = _earlier(db, case)
+    return Granted(earlier.der) if earlier is not None else None
+
+
+def again(db: sqlite3.Connection, case: Case, row: Standing) -> CertificateRow | None:
+    """Return the certificate that a granted request gets once more; None when that is due."""
+    granted = certificates.by_serial(db, row.serial or "")
+    is_good = granted is not None and granted.status(case.now) == "valid"
+    return granted if granted and is_good and not _is_due(granted, case.at) else None
+
+
+def _is_due(row: CertificateRow, at: int) -> bool:
+    return at > row.issued_at + _RENEWAL_DUE * (row.not_after - row.issued_at)
 
 
 def _require_current(db: sqlite3.Connection, case: Case) -> None:
@@ -184,11 +205,21 @@ def grant_approved(
     _require_current(db, case)
     if not is_as_shown(case, row):
         return Written(wait, reopen(db, case, State.APPROVED))
-    for _ in _gotten(db, case):
-        pass  # it has what it spends, or nobody was faster
-    approved = f"approved by {row.decided_by}" + (f": {row.note}" if row.note else "")
+    require_uses(db, case)
     revokes = (row.replaces or "").split() if row.revokes else []
-    return issue(db, case.because(approved), authority, revokes=revokes, approved_by=row.decided_by)
+    case = case.because(approved(row))
+    return issue(db, case, authority, revokes=revokes, approved_by=row.decided_by)
+
+
+def require_uses(db: sqlite3.Connection, case: Case) -> None:
+    """Raise Overtaken where others were faster and spent what a grant would spend."""
+    for _ in _gotten(db, case):
+        pass
+
+
+def approved(row: Standing) -> str:
+    """Return why a certificate is issued for a request that an administrator approved."""
+    return f"approved by {row.decided_by}" + (f": {row.note}" if row.note else "")
 
 
 def is_as_shown(case: Case, row: Standing) -> bool:

@@ -36,7 +36,7 @@ _REMEMBER_SECONDS = 300.0
 _REMEMBERED = 10_000
 _LONGEST_SLEEP = 1.0  # beyond this "busy" as well: who sleeps here holds one of few connections
 
-_WRONG = "the user name or the password is wrong"
+WRONG = "the user name or the password is wrong"
 # The same words for each lock, and whatever the password: they tell nothing about the user.
 _LOCKED = "too many wrong passwords: this login is locked, for a quarter of an hour at most"
 
@@ -146,7 +146,7 @@ class Logins:
         if self._lockout.is_locked(attempt.origin):
             raise CredentialsRefused(_LOCKED)
         if self._lockout.was_wrong(attempt.origin, attempt.digest):
-            raise CredentialsRefused(_WRONG)
+            raise CredentialsRefused(WRONG)
 
     async def _check(self, attempt: _Attempt, now: datetime) -> None:
         """Return when the password is right; one of each address at a time.
@@ -168,7 +168,7 @@ class Logins:
                 begun = self._lockout.failed(attempt.origin, attempt.digest)
         for lock in begun:
             await self._locked(_event(lock, attempt, now))
-        raise CredentialsRefused(_WRONG)
+        raise CredentialsRefused(WRONG)
 
     @contextlib.contextmanager
     def _place(self, address: str) -> Iterator[asyncio.Lock]:

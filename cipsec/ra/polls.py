@@ -39,8 +39,7 @@ class Polls:
         not fill the queue for the rest of the plant.
         """
         of_one = self._by_address.get(address, 0)
-        if self._pending >= most:
-            raise StoreFailed(f"{self._pending} requests wait already")
+        require_room(self._pending, most)
         if of_one >= most_of_one:
             raise StoreFailed(f"{of_one} requests from {address} wait already")
         self._by_address[address] = of_one + 1
@@ -68,3 +67,9 @@ class Polls:
             await self._writer.write(lambda db: requests.record_polls(db, counted))
         # Apart: with 20,000 waiting the event loop would stand still for 30 ms.
         self._waiting(await asyncio.to_thread(self._database.read, requests.pending_by_address))
+
+
+def require_room(pending: int, most: int) -> None:
+    """Raise StoreFailed when so many requests wait already that no more is taken."""
+    if pending >= most:
+        raise StoreFailed(f"{pending} requests wait already")

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from cipsec import times
+from cipsec.ca_folder import CaFolder
 from cipsec.pki import csr, names
-from tests.support import der, vendor
+from cipsec.pki.csr import CertificateRequest
+from tests.support import ca, der, vendor
 
 from .conftest import Cipsec
 
@@ -150,6 +155,52 @@ def test_other_names_than_the_certificates_are_told(on_ca: Cipsec, tmp_path: Pat
     other = on_ca("csr", "verify", tmp_path / "y.csr", "--cert", tmp_path / "c.pem")
     ((verdict, detail),) = _details(other.rows, "renewal")
     assert (verdict, "as a renewal it is refused" in detail) == ("warn", True)
+
+
+def test_a_renewal_is_judged_as_the_settings_have_it(
+    on_ca: Cipsec, ca_folder: CaFolder, tmp_path: Path
+) -> None:
+    """In its grace a certificate that has ended is renewed and proves nothing else; too early."""
+    asked = ca.request("CN=Drive 7,serialNumber=0001:6040C8F2")
+    ca.write_pem(tmp_path / "x.csr", asked)
+    (tmp_path / "c.der").write_bytes(_issued(on_ca, ca_folder, asked, days_ago=740))
+    argv = ("csr", "verify", tmp_path / "x.csr", "--cert", tmp_path / "c.der")
+    before = on_ca(*argv)
+    assert not _details(before.rows, "renewal")
+    _set_renewal(ca_folder, 'grace = "30d"')
+    ran = on_ca(*argv)
+    ((verdict, detail),) = _details(ran.rows, "renewal")
+    assert (verdict, detail.partition(" has ")[2]) == ("ok", "ended, and may be renewed still")
+    for check in ("presented", "identity"):
+        assert _details(ran.rows, check) == _details(before.rows, check)
+    (tmp_path / "c.der").write_bytes(_issued(on_ca, ca_folder, asked, days_ago=0))
+    _set_renewal(ca_folder, 'earliest = "50%"')
+    ((verdict, detail),) = _details(on_ca(*argv).rows, "renewal")
+    assert verdict == "warn"
+    assert "is not renewed before" in detail
+    assert detail.endswith("as a renewal it is refused")
+
+
+def _set_renewal(folder: CaFolder, setting: str) -> None:
+    before, _, rest = folder.config_file.read_text().partition("[renewal]\n")
+    after = rest[rest.index("\n\n") :]
+    folder.config_file.write_text(f"{before}[renewal]\n{setting}{after}")
+
+
+def _issued(on_ca: Cipsec, folder: CaFolder, asked: CertificateRequest, *, days_ago: int) -> bytes:
+    now = times.now() - timedelta(days=days_ago)
+    on_ca("ca", "approve", ca.ask(folder, asked, now=now))
+    return ca.receive(folder, asked, now=now)
+
+
+def test_other_names_by_an_attribute_are_told(on_ca: Cipsec, tmp_path: Path) -> None:
+    """ChangeSubjectName is refused, unless ca.toml says that it is ignored."""
+    change = der.attribute("1.3.6.1.5.5.7.7.36", der.sequence(der.DRIVE))
+    (tmp_path / "x.csr").write_bytes(der.request(change))
+    ran = on_ca("csr", "verify", tmp_path / "x.csr", "--ca-dir", os.environ["CIPSEC_CA_DIR"])
+    ((verdict, detail),) = _details(ran.rows, "limits")
+    assert (ran.code, verdict) == (10, "fail")
+    assert "asks for other names by ChangeSubjectName" in detail
 
 
 def test_a_certificate_needs_its_ca(cipsec: Cipsec, tmp_path: Path) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from cipsec import times
 from cipsec.ca_folder import CaFolder
 from tests.support import ca
 
@@ -102,6 +104,20 @@ def test_check_what_no_rule_is_asked_about(
     assert f"reason   {reason}\n" in ran.out
 
 
+def test_check_of_an_ended_ca(cipsec: Cipsec, tmp_path: Path) -> None:
+    """The rules would grant, and the server could not: exit 6, and who says more."""
+    place = tmp_path / "ca"
+    folder = ca.make(place, policy="lab", now=times.now() - timedelta(days=7301))
+    request = ca.write_pem(tmp_path / "csr", ca.request())
+    ran = cipsec("policy", "check", request, "--ca-dir", place)
+    ended = times.show_time(folder.ends())
+    assert (ran.code, ran.out) == (6, "")
+    assert ran.err == (
+        f"cipsec: error: the server could not decide now: the CA's own certificate expired at"
+        f" {ended}\ncipsec: hint: cipsec doctor --ca-dir {place}\n"
+    )
+
+
 def test_check_needs_files(on_ca: Cipsec, tmp_path: Path) -> None:
     """A request that is missing, none, or a certificate that is none: exit 6, nothing hangs."""
     request = ca.write_pem(tmp_path / "csr", ca.request())
@@ -125,13 +141,13 @@ def test_check_needs_files(on_ca: Cipsec, tmp_path: Path) -> None:
 def test_check_known_request(
     on_ca: Cipsec, ca_folder: CaFolder, tmp_path: Path, verb: str | None, state: str
 ) -> None:
-    """The rules still ask; what an administrator decided before is said, and what follows."""
+    """The rules still ask; what an administrator decided before is the answer, and is said."""
     asked = ca.request()
     request, identifier = ca.write_pem(tmp_path / "csr", asked), ca.ask(ca_folder, asked)
     if verb:
         assert on_ca("ca", verb, identifier).code == 0
     ran = on_ca("policy", "check", request)
-    assert ran.code == 11
+    assert ran.code == {None: 11, "approve": 0, "reject": 12}[verb]
     assert ran.err == f"cipsec: this request is known here and {state}: {identifier}\n"
     shown = on_ca("policy", "check", request, "--json").json["decision"]["state"]
     assert shown == state.partition(",")[0]
@@ -143,7 +159,7 @@ def test_check_granted_request(on_ca: Cipsec, ca_folder: CaFolder, tmp_path: Pat
     on_ca("ca", "approve", ca.ask(ca_folder, asked))
     der = ca.receive(ca_folder, asked)
     ran = on_ca("policy", "check", ca.write_pem(tmp_path / "csr", asked))
-    assert ran.code == 11
+    assert ran.code == 0
     assert "granted, it gets the same certificate again until that is due for renewal" in ran.err
     assert ca.receive(ca_folder, asked) == der
 

@@ -18,10 +18,11 @@ def foreseen(server: Server, asked: CertificateRequest, user: str | None = None)
     """Return what would come of a request."""
     return est.run(
         foresee(
-            Hypothesis(asked, user=user),
+            Hypothesis(asked.der, user=user),
             sources=server.sources,
             config=server.config(),
             own_names=frozenset(),
+            life=server.folder.life(),
             now=server.now,
         )
     )
