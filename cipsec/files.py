@@ -7,6 +7,7 @@ import os
 import secrets
 import shlex
 import shutil
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -15,12 +16,17 @@ from cipsec.errors import AlreadyExists, LocalState, Locked
 
 PRIVATE = 0o600
 PUBLIC = 0o644
+# Without it, opening a pipe would wait for somebody to write into it.
+_READING = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 
 
 def read(path: Path, *, limit: int = 16 * 1024 * 1024) -> bytes:
-    """Return the file's bytes; raise LocalState when missing, unreadable or over `limit`."""
+    """Return the file's bytes; raise LocalState when missing, unreadable or over `limit`.
+
+    And for what is no file: a pipe would be waited for, and a device has no end.
+    """
     try:
-        with path.open("rb") as file:
+        with _opened(path) as file:
             data = file.read(limit + 1)
     except FileNotFoundError:
         raise LocalState(f"there is no file {path}") from None
@@ -31,6 +37,23 @@ def read(path: Path, *, limit: int = 16 * 1024 * 1024) -> bytes:
             f"{path} is larger than {limit} bytes", hint=f"see what it is: file {path}"
         )
     return data
+
+
+def _opened(path: Path) -> BinaryIO:
+    """Open a file for reading without ever waiting; raise LocalState for what is none, OSError."""
+    _require_file(path, path.stat())  # to open a device can already do something
+    file = os.fdopen(os.open(path, _READING), "rb")
+    try:
+        _require_file(path, os.fstat(file.fileno()))
+    except LocalState:
+        file.close()
+        raise
+    return file
+
+
+def _require_file(path: Path, seen: os.stat_result) -> None:
+    if not stat.S_ISREG(seen.st_mode):
+        raise LocalState(f"{path} is not a file", hint=f"see what it is: file {path}")
 
 
 def exists(path: Path) -> bool:

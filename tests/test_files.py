@@ -89,10 +89,21 @@ def test_what_cannot_be_read_is_said_so(tmp_path: Path, name: str) -> None:
     assert str(tmp_path / name) in caught.value.message
 
 
-def test_a_file_over_the_limit_is_not_read_to_its_end() -> None:
-    """/dev/zero has no end."""
+def test_a_file_over_the_limit_is_not_read_to_its_end(tmp_path: Path) -> None:
+    """Of a terabyte that holds nothing only the beginning is looked at."""
+    with (tmp_path / "large").open("wb") as file:
+        file.truncate(1 << 40)
     with pytest.raises(LocalState, match="larger than 1000 bytes"):
-        files.read(Path("/dev/zero"), limit=1000)
+        files.read(tmp_path / "large", limit=1000)
+
+
+def test_what_is_no_file_is_not_read(tmp_path: Path) -> None:
+    """A device has no end, and a pipe nobody may ever write into."""
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path, tmp_path / "pipe", Path("/dev/zero")):
+        with pytest.raises(LocalState, match="is not a file") as caught:
+            files.read(path)
+        assert caught.value.hint == f"see what it is: file {path}"
 
 
 def test_whether_a_name_is_taken_is_told_or_said_to_be_hidden(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ LAYERS = (
     {"version"},
     {"errors"},
     {"files", "safe", "times", "current", "python"},
+    {"named"},
     {"pki", "store"},
     {"ca", "discovery", "tls", "card", "token", "archive"},
     {"est", "ra"},

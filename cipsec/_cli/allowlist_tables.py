@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cipsec import files
+from cipsec import files, named
 from cipsec._cli.allowlist_shown import ListName, chosen, lists_of, record_events, show, those
 from cipsec._cli.options import CaDir, DryRun, Force, Output, one_of
 from cipsec._cli.talk import Talk
@@ -159,7 +159,7 @@ def _bytes(file: str) -> bytes:
     from cipsec.ra.allowlist.lines import FILE_LIMIT
 
     if file != "-":
-        return files.read(Path(file), limit=FILE_LIMIT)
+        return named.read(Path(file), limit=FILE_LIMIT)
     data = sys.stdin.buffer.read(FILE_LIMIT + 1)
     if len(data) > FILE_LIMIT:
         raise LocalState(f"stdin gives more than {FILE_LIMIT} bytes")

@@ -6,7 +6,7 @@ import getpass
 import sys
 from pathlib import Path
 
-from cipsec import files
+from cipsec import named
 from cipsec._cli import terminal
 from cipsec._cli.talk import Talk
 from cipsec.errors import UsageError
@@ -34,7 +34,7 @@ def _from_file(file: str, option: str) -> str:
     if file == "-":
         text = sys.stdin.buffer.readline(_SECRET_LIMIT)
     else:
-        text = files.read(Path(file), limit=_SECRET_LIMIT).split(b"\n", 1)[0]
+        text = named.read(Path(file), limit=_SECRET_LIMIT).split(b"\n", 1)[0]
     try:
         return _not_empty(text.decode("utf-8").rstrip("\r\n"), f"what {option} gives")
     except UnicodeDecodeError:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cipsec import files, safe, times
+from cipsec import named, safe, times
 from cipsec._cli import actor, ask, ca_new
 from cipsec._cli.ca_intermediate import certificates
 from cipsec._cli.ca_new import Given
@@ -58,7 +58,7 @@ def _opened(talk: Talk, given: Given, source: str, passphrase_file: str | None) 
 
     if (key := ca_new.key_on_token(talk, given, make=False)) is not None:
         return Bundle(key, ())
-    data = files.read(Path(source), limit=_LIMIT)
+    data = named.read(Path(source), limit=_LIMIT)
     try:
         return opening.key(data, source)
     except Locked:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cipsec import files, times
+from cipsec import files, named, times
 from cipsec._cli import actor, ca_new
 from cipsec._cli.ca_new import Given
 from cipsec._cli.talk import Talk
@@ -106,6 +106,6 @@ def certificates(path: Path) -> list[x509.Certificate]:
     """Return the certificates in a file; raise LocalState, Malformed for none or one damaged."""
     from cipsec.pki import legible, load
 
-    found = load.certificates(files.read(path), str(path))
+    found = load.certificates(named.read(path), str(path))
     legible.require(found, str(path))
     return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from collections.abc import Iterator
 from contextlib import closing
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, TextIO
 
 import typer
 
-from cipsec import files
+from cipsec import files, named
 from cipsec._cli import exits
 from cipsec._cli.options import CaDir
 from cipsec._cli.talk import Talk
@@ -76,12 +77,19 @@ def _lines(name: str) -> Iterator[str]:
         yield from _pieces(sys.stdin)
         return
     try:
-        with Path(name).open(encoding="utf-8", errors="replace") as file:
+        with _opened(Path(name)) as file:
             yield from _pieces(file)
     except FileNotFoundError:
         raise LocalState(f"there is no file {name}") from None
     except OSError as error:
         raise LocalState(f"{name} cannot be read: {files.reason(error)}") from None
+
+
+def _opened(path: Path) -> TextIO:
+    """Open a text, also one that comes through a pipe; raise LocalState, OSError."""
+    if path.is_file():
+        return path.open(encoding="utf-8", errors="replace")
+    return io.TextIOWrapper(io.BytesIO(named.read(path)), encoding="utf-8", errors="replace")
 
 
 def _pieces(file: TextIO) -> Iterator[str]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cipsec import files
+from cipsec import files, named
 from cipsec._cli.csr_verify import verify
 from cipsec._cli.options import (
     Device,
@@ -133,7 +133,7 @@ def _existing(
     from cipsec._cli import private_key
     from cipsec.pki import keys
 
-    key = private_key.opened(talk, files.read(path), str(path), passphrase_file)
+    key = private_key.opened(talk, named.read(path), str(path), passphrase_file)
     found = keys.type_name(key.public_key())
     if wanted is not None and found != wanted:
         raise UsageError(f"{path} is an {found} key", hint="leave out --key-type")

@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import os
-import select
-import stat
 import sys
 from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cipsec import files
+from cipsec import files, named
 from cipsec._cli.talk import Talk
 from cipsec.errors import LocalState, Locked, UsageError
 from cipsec.pki.load import STDIN, Contents, contents
-from cipsec.pki.mistaken import PKCS12, PRIVATE_KEY, typed
+from cipsec.pki.mistaken import PKCS12, PRIVATE_KEY
 
 if TYPE_CHECKING:
     from cipsec.pki.pkcs12 import Archive
 
 _LIMIT = 16 * 1024 * 1024  # a list of 100,000 revoked certificates is a third of it
-_PATIENCE = 5.0  # seconds for somebody to write into a pipe
 _OPTION = "--passphrase-file"
 
 
@@ -28,7 +24,7 @@ def read(talk: Talk, name: str) -> tuple[bytes, str]:
     """Return the bytes of the file `name` (`-` is stdin) and what to call them; LocalState."""
     if name != "-":
         _refuse_nothing(name)
-        return _read_file(name), name
+        return named.read(Path(name), limit=_LIMIT), name
     if sys.stdin.isatty():
         talk.say("cipsec: reading what you paste; end with Ctrl-D")
     data = sys.stdin.buffer.read(_LIMIT + 1)
@@ -111,53 +107,3 @@ def _refuse_nothing(name: str) -> None:
     """Raise UsageError for no name: that of a variable unset, and to Python this folder's."""
     if not name:
         raise UsageError("the name of a file is empty", hint="name a file, or - for stdin")
-
-
-def _read_file(name: str) -> bytes:
-    """Return the bytes of a file; raise LocalState for what would be waited for without end."""
-    path = Path(name)
-    try:
-        mode = path.stat().st_mode
-    except OSError:
-        mode = 0  # the error that reading raises says it
-    if stat.S_ISDIR(mode):
-        raise LocalState(f"{name} is a directory", hint=f"name a file in it: ls {typed(name)}")
-    if stat.S_ISCHR(mode) or stat.S_ISBLK(mode):
-        raise LocalState(f"{name} is a device, not a file", hint="stdin is read with -")
-    if stat.S_ISFIFO(mode):
-        return _read_pipe(path)
-    return files.read(path, limit=_LIMIT)
-
-
-def _read_pipe(path: Path) -> bytes:
-    """Return what a pipe gives to its end; raise LocalState where nobody writes, or too much."""
-    try:
-        data = _piped(path)
-    except OSError as error:
-        raise LocalState(f"{path} cannot be read: {files.reason(error)}") from None
-    if data is None:
-        raise LocalState(f"nobody writes into the pipe {path}", hint=_PIPE)
-    if len(data) > _LIMIT:
-        raise LocalState(f"{path} gives more than {_LIMIT} bytes", hint="give one file of PEM")
-    return data
-
-
-def _piped(path: Path) -> bytes | None:
-    """Read once somebody has the pipe open for writing, as `<(command)` has; None if nobody does.
-
-    Whoever has it open is waited for: he may have to type a password first.
-    """
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
-    with os.fdopen(descriptor, "rb") as pipe:
-        try:
-            begun = os.read(descriptor, _LIMIT)
-        except BlockingIOError:
-            begun = b""
-        else:
-            if not begun and not select.select([descriptor], [], [], _PATIENCE)[0]:
-                return None
-        os.set_blocking(descriptor, True)
-        return begun + pipe.read(_LIMIT + 1)
-
-
-_PIPE = "name a file, or give it on stdin with -"

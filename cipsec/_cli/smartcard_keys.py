@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cipsec import files
+from cipsec import files, named
 from cipsec._cli import exits, private_key
 from cipsec._cli.card import (
     ConnectedCard,
@@ -179,7 +179,7 @@ def import_(
 def _certificate(path: Path) -> x509.Certificate:
     from cipsec.pki import load
 
-    [first, *others] = load.certificates(files.read(path), str(path))
+    [first, *others] = load.certificates(named.read(path), str(path))
     if others:
         raise Malformed(
             f"{path} holds {len(others) + 1} certificates", hint="give the one of the key alone"
@@ -194,7 +194,7 @@ def _private(
 
     if path is None:
         return None
-    key = private_key.opened(talk, files.read(path), str(path), passphrase_file)
+    key = private_key.opened(talk, named.read(path), str(path), passphrase_file)
     if keys.spki(key.public_key()) != keys.spki(held.public_key()):
         raise UsageError(f"{path} is not the key of the certificate")
     return key

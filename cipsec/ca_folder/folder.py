@@ -55,6 +55,8 @@ def open_folder(path: Path | None) -> CaFolder:
         raise LocalState(f"{folder.path} cannot be used: {files.reason(error)}") from None
     if not is_there and folder.is_waiting():
         raise waiting(folder)
+    if not is_there and files.exists(folder.certificate_file):
+        raise LocalState(f"{folder.certificate_file} is not a file")
     if not is_there:
         raise NotFound(
             f"there is no CA in {folder.path}",

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from cryptography import x509
 
-from cipsec import files
+from cipsec import named
 from cipsec.endpoint.server import Server
 from cipsec.errors import CipsecError, Malformed, NotFound, Unreachable, Untrusted, UsageError
 from cipsec.est.client import Session, fetch_cacerts_unverified
@@ -68,7 +68,7 @@ class Trust:
 
 def read_anchors(path: Path) -> tuple[x509.Certificate, ...]:
     """Return the CA certificates in a file; raise LocalState, Malformed for none or one damaged."""
-    found = load.certificates(files.read(path), str(path))
+    found = load.certificates(named.read(path), str(path))
     legible.require(found, str(path))
     anchors = tuple(c for c in found if is_ca(c))
     if not anchors:

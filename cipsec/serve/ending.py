@@ -43,7 +43,8 @@ async def ending(duration: timedelta | None) -> AsyncIterator[End]:
         loop.call_soon_threadsafe(end.event.set)
 
     before = {number: signal.signal(number, note) for number in (signal.SIGTERM, signal.SIGINT)}
-    timer = loop.call_later(duration.total_seconds(), end.event.set) if duration else None
+    seconds = None if duration is None else duration.total_seconds()
+    timer = None if seconds is None else loop.call_later(seconds, end.event.set)
     try:
         yield end
     finally:

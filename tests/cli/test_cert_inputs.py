@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.serialization import (
     pkcs12,
 )
 
-from cipsec._cli import given
+from cipsec import named
 from cipsec.pki import keys, names
 from tests.support import der
 from tests.support.terminal import at_terminal
@@ -146,7 +146,7 @@ def test_what_is_no_file_is_said_at_once(cipsec: Cipsec, tmp_path: Path) -> None
         cipsec("cert", "show", "/dev/zero"),
         6,
         "error: /dev/zero is a device, not a file",
-        "hint: stdin is read with -",
+        "hint: name a file",
     )
 
 
@@ -163,17 +163,17 @@ def test_pipes_are_read_when_somebody_writes(
             time.sleep(0.1)
             file.write(PEM[100:])
 
-    monkeypatch.setattr(given, "_PATIENCE", 60.0)
+    monkeypatch.setattr(named, "_PATIENCE", 60.0)
     writer = threading.Thread(target=write)
     writer.start()
     assert _serials(cipsec("cert", "show", "--json", pipe)) == ["05"]
     writer.join()
-    monkeypatch.setattr(given, "_PATIENCE", 0.1)
+    monkeypatch.setattr(named, "_PATIENCE", 0.1)
     _refused(
         cipsec("cert", "show", pipe),
         6,
         f"error: nobody writes into the pipe {pipe}",
-        "hint: name a file, or give it on stdin with -",
+        "hint: name a file",
     )
 
 
