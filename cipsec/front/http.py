@@ -85,7 +85,9 @@ class RequestReader:
             self._parser.feed_data(data)
             self._bound()
         except httptools.HttpParserUpgrade:
-            self._end(self._refusal or _refusal(501, "the protocol cannot be changed here"))
+            self._parser = None  # what follows may be in the other protocol
+            if self._refusal is not None:
+                self._end(self._refusal)
         except (httptools.HttpParserError, _Refused):
             self._end(self._refusal or _refusal(400, "this is not a request in HTTP/1.1"))
 
@@ -152,8 +154,7 @@ class RequestReader:
         self._version = parser.get_http_version()
         if self._version not in {"1.1", "1.0"}:
             self._refuse(505, "HTTP/1.1 is spoken here")
-        if parser.should_upgrade():
-            # llhttp would take the body for the other protocol's bytes.
+        if parser.should_upgrade() and not _serves_as_well(parser.get_method(), headers):
             self._refuse(501, "the protocol cannot be changed here")
         if self._version == "1.1" and "host" not in headers:
             self._refuse(400, "the header Host is missing")
@@ -196,7 +197,18 @@ class RequestReader:
             peer=self._peer,
         )
         http10 = self._version == "1.0"
-        self._ready.append(Incoming(request, parser.should_keep_alive(), http10))
+        keep_alive = parser.should_keep_alive() and not parser.should_upgrade()
+        self._ready.append(Incoming(request, keep_alive, http10))
+
+
+def _serves_as_well(method: bytes, headers: dict[str, str]) -> bool:
+    """Tell whether HTTP/1.1 answers who would rather speak another protocol, as curl --http2 would.
+
+    RFC 9110 section 7.8. To CONNECT it is no answer, and a body llhttp would take for the other
+    protocol's bytes.
+    """
+    has_body = "transfer-encoding" in headers or int(headers.get("content-length", "0")) > 0
+    return method != b"CONNECT" and not has_body
 
 
 def _path(target: bytes) -> str:

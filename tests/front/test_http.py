@@ -337,6 +337,19 @@ def test_refused_request_lines(front: Front, plant: Plant, request_: bytes, stat
     assert front.seen == []
 
 
+@pytest.mark.parametrize("lines", [b"", b"Content-Length: 0\r\n"])
+def test_another_protocol_is_not_taken_up(front: Front, plant: Plant, lines: bytes) -> None:
+    """Who would rather speak HTTP/2 is answered in HTTP/1.1; what follows is nobody's request."""
+    smuggled = b"GET /smuggled HTTP/1.1\r\nHost: l\r\n\r\n"
+    offer = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n"
+    with Client(front.port, plant) as client:
+        answer = client.ask(b"GET /x HTTP/1.1\r\nHost: l\r\n" + offer + lines + b"\r\n" + smuggled)
+        assert (answer.status, answer.headers["Connection"]) == (200, "close")
+        assert "Upgrade" not in answer.headers
+        assert client.is_closed()
+    assert [request.path for request in front.seen] == ["/x"]
+
+
 def test_a_body_is_refused_before_it_is_read(front: Front, plant: Plant) -> None:
     """By its length at once; in chunks at the limit; and the answer arrives although more comes."""
     chunk = b"4000\r\n" + b"a" * 0x4000 + b"\r\n"

@@ -198,6 +198,7 @@ def test_distribution_point(point: str, folder: CaFolder) -> None:
         same = curl("-H", f"If-None-Match: {tags}", point)
         assert (same[0], same[2]) == (304, b"")
     assert curl("-H", 'If-None-Match: "another"', point)[0] == 200
+    assert curl("--http2", point)[::2] == (200, body)
     head = curl("-I", point)
     assert (head[0], head[1]["Content-Length"], head[2]) == (200, str(len(body)), b"")
     found = serving.cipsec("doctor", "--ca-dir", folder.path).stdout.decode()
