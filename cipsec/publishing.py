@@ -117,6 +117,16 @@ def current(
     return None  # another was signed meanwhile: it is to be looked at anew
 
 
+def former(folder: CaFolder, *, now: datetime) -> list[bytes]:
+    """Return the lists of the roots before that have not ended, in DER, the latest root's first.
+
+    Raises LocalState.
+    """
+    before = folder.previous()
+    living = (one for one in before if one.certificate().not_valid_after_utc > now)
+    return [read(one.crl_file) for one in living if files.exists(one.crl_file)]
+
+
 def publish(
     folder: CaFolder,
     database: Database,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from contextlib import closing
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -54,10 +55,13 @@ def crl(
 ) -> None:
     """Hand out the CA's revocation list, as PEM or DER.
 
+    In PEM the lists of former roots follow it, where there are any.
+
     The one that lies in the CA's folder, while it names all that is revoked and half its time is
     before it; a server that runs sees to that. Otherwise, and with --days, another is signed, laid
     into the folder and handed out, for which the passphrase of the CA's key is needed.
     """
+    from cipsec import publishing
     from cipsec.ca_folder import open_folder
 
     target, is_der = target_of(output, force=force), _is_der(output, form)
@@ -67,7 +71,29 @@ def crl(
         signed = made is None
         if made is None:
             made = _signed(talk, folder, database, days, passphrase_file)
-    _hand_out(talk, folder, made, target, is_der=is_der, signed=signed)
+    former = publishing.former(folder, now=times.now())
+    if is_der and former:
+        _tell_left_out(talk, len(former))
+    pem = _pem(made.der, *former)
+    handed = _Handed(folder, made, pem, len(former), signed=signed)
+    _hand_out(talk, handed, target, is_der=is_der)
+
+
+@dataclass(frozen=True, slots=True)
+class _Handed:
+    """What is handed out: the list of the root that issues; in PEM with those of `former` ones."""
+
+    folder: CaFolder
+    made: Made
+    pem: bytes
+    former: int
+    signed: bool = field(kw_only=True)
+
+
+def _tell_left_out(talk: Talk, former: int) -> None:
+    """Say that DER has one list, where there are more."""
+    roots = "the former root" if former == 1 else f"{former} former roots"
+    talk.say(f"cipsec: what {roots} issued is looked up in another list: --form pem has all")
 
 
 def _is_der(output: str | None, form: str | None) -> bool:
@@ -112,44 +138,45 @@ def _validity(folder: CaFolder, days: int | None) -> timedelta:
     return folder.configuration().crl.validity if days is None else timedelta(days=days)
 
 
-def _hand_out(
-    talk: Talk, folder: CaFolder, made: Made, target: Target, *, is_der: bool, signed: bool
-) -> None:
-    written = made.der if is_der else _pem(made.der)
+def _hand_out(talk: Talk, handed: _Handed, target: Target, *, is_der: bool) -> None:
+    written = handed.made.der if is_der else handed.pem
     if target.path:
         write = files.replace if target.force else files.create
         write(target.path, written, mode=files.PUBLIC)
-    record = _record(folder, made, target.path, signed=signed)
+    record = _record(handed, target.path)
     if talk.json:
-        talk.fields("crl", record | ({} if target.path else {"pem": _pem(made.der).decode()}))
+        given = {} if target.path else {"pem": handed.pem.decode()}
+        talk.fields("crl", record | given)
     elif target.path:
         talk.fields("crl", {name: value for name, value in record.items() if value is not None})
     else:
         talk.raw(written)
-        if signed:
-            talk.say(f"cipsec: revocation list {made.published.number} is signed")
+        if handed.signed:
+            talk.say(f"cipsec: revocation list {handed.made.published.number} is signed")
 
 
-def _pem(der: bytes) -> bytes:
+def _pem(*lists: bytes) -> bytes:
     from cryptography import x509
     from cryptography.hazmat.primitives.serialization import Encoding
 
-    return x509.load_der_x509_crl(der).public_bytes(Encoding.PEM)
+    return b"".join(x509.load_der_x509_crl(der).public_bytes(Encoding.PEM) for der in lists)
 
 
-def _record(folder: CaFolder, made: Made, file: Path | None, *, signed: bool) -> dict[str, object]:
+def _record(handed: _Handed, file: Path | None) -> dict[str, object]:
     from cipsec._cli import ca_shown
     from cipsec.ca.crl import place
 
-    published, url = made.published, folder.configuration().crl.url
+    folder, published = handed.folder, handed.made.published
+    url = folder.configuration().crl.url
     return {
         "number": published.number,
         "entries": published.entries,
         "this_update": ca_shown.moment(published.this_update),
         "next_update": ca_shown.moment(published.next_update),
         "sha256": published.sha256,
-        "signed": signed,
+        "signed": handed.signed,
         "url": place(url, folder.crl_mark()) if url else None,
         "published": str(folder.crl_file),
+        "former": handed.former or None,
         "file": str(file) if file else None,
     }

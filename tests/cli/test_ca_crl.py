@@ -13,13 +13,17 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from cipsec import times
 from cipsec.ca_folder import CaFolder
+from cipsec.pki import keys, revocation
 from tests.support import ca, programs, serving
 from tests.support.serving import Serving
 from tests.support.terminal import at_terminal
 
 from .conftest import Cipsec
 
-_KEYS = ["number", "entries", "this_update", "next_update", "sha256", "signed", "url", "published"]
+_KEYS = [
+    *("number", "entries", "this_update", "next_update", "sha256", "signed", "url", "published"),
+    "former",
+]
 
 
 def _revoke_one(on_ca: Cipsec, tmp_path: Path) -> int:
@@ -79,7 +83,47 @@ def test_json_without_a_file(on_ca: Cipsec) -> None:
     assert list(shown) == [*_KEYS, "file", "pem"]
     assert (shown["signed"], shown["entries"], shown["file"]) == (True, 0, None)
     assert len(x509.load_pem_x509_crl(shown["pem"].encode())) == 0
-    assert on_ca("ca", "crl", "--json").json["crl"] == shown | {"signed": False}
+    for form in ((), ("--form", "der")):
+        again = on_ca("ca", "crl", "--json", *form).json["crl"]
+        assert again == shown | {"signed": False}
+
+
+@pytest.mark.programs
+def test_after_a_roll_over(on_ca: Cipsec, ca_folder: CaFolder, tmp_path: Path) -> None:
+    """PEM has each root's list, the present one's first; DER has one, and that is said.
+
+    Whoever reads the whole file finds what the former root issued; who reads one list has the
+    present one's, as before.
+    """
+    programs.need("openssl")
+    former = ca_folder.certificate()
+    (tmp_path / "former.pem").write_bytes(former.public_bytes(Encoding.PEM))
+    asked = ca.write_pem(tmp_path / "csr", ca.request())
+    serial = on_ca("ca", "issue", asked, "-o", tmp_path / "c.pem", "--json").json["certificate"]
+    for step in ((), ("--activate",)):
+        assert on_ca("ca", "rollover", *step).code == 0
+    assert on_ca("ca", "revoke", serial["serial"], "-y").code == 0
+    path = tmp_path / "lists.pem"
+    assert on_ca("ca", "crl", "-o", path, "--json").json["crl"]["former"] == 1
+    first, second = (one.parsed for one in revocation.read(path.read_bytes(), "lists"))
+    assert first.is_signature_valid(keys.served(ca_folder.certificate().public_key()))
+    assert second.is_signature_valid(keys.served(former.public_key()))
+    number = programs.run("openssl", "crl", "-in", path, "-noout", "-crlnumber").stdout
+    wanted = first.extensions.get_extension_for_class(x509.CRLNumber).value.crl_number
+    assert int(number.partition(b"=")[2], 0) == wanted
+    told = programs.run(
+        *("openssl", "verify", "-crl_check", "-CRLfile", path, "-CAfile", tmp_path / "former.pem"),
+        tmp_path / "c.pem",
+    )
+    assert b"certificate revoked" in told.stderr
+    judged = on_ca("cert", "verify", tmp_path / "c.pem", "--trust", tmp_path / "former.pem",
+                   "--crl", path, "--json")  # fmt: skip
+    [found] = [one for one in judged.json["findings"] if one["check"] == "revocation"]
+    assert (judged.code, found["verdict"]) == (10, "fail")
+    assert f"{path}: list 2" in found["detail"]
+    alone = on_ca("ca", "crl", "--form", "der", "-o", tmp_path / "list.crl")
+    assert (tmp_path / "list.crl").read_bytes() == first.public_bytes(Encoding.DER)
+    assert "what the former root issued is looked up in another list" in alone.err
 
 
 def test_days(on_ca: Cipsec) -> None:
