@@ -17,7 +17,7 @@ from cipsec import times
 from cipsec.ca_folder import CaFolder
 from cipsec.errors import Untrusted
 from cipsec.pki import fingerprint, keys
-from cipsec.ra.vendors import Vendors
+from cipsec.ra.vendors import Vendors, load
 from tests.support import ca, vendor
 from tests.support.terminal import at_terminal
 from tests.support.vendor import Party
@@ -331,6 +331,25 @@ def test_a_list_that_its_ca_did_not_sign(
     ran = on_ca("vendor", "list")
     assert (ran.code, len(ran.rows)) == (6, 1)
     assert "cipsec: warning: vendors/acme.crl is not signed by CN=Acme Root,O=Acme" in ran.err
+
+
+@pytest.mark.parametrize("what", [".crl", ".pem"])
+def test_what_would_be_too_long_to_be_read_again(
+    on_ca: Cipsec,
+    ca_folder: CaFolder,
+    root: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    what: str,
+) -> None:
+    """It is not taken, nothing is written: a vendor that is there goes on proving devices."""
+    on_ca("vendor", "add", root, "--name", "acme", "-y")
+    before = left(ca_folder)
+    lists = root.with_name("x.crl")
+    lists.write_bytes(vendor.crl(ACME.issuing, ACME.device))
+    monkeypatch.setitem(load.LIMITS, what, 100)
+    ran = on_ca("vendor", "add", root, "--name", "acme", "-yf", "--crl", lists)
+    assert (ran.code, left(ca_folder)) == (6, before)
+    assert ran.err.startswith(f"cipsec: error: vendors/acme{what} would be larger than 100 bytes")
 
 
 def test_an_expired_root(on_ca: Cipsec, tmp_path: Path) -> None:

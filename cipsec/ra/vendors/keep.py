@@ -70,15 +70,23 @@ def add(
     The anchors come last, so that no moment sees them without their limits; lists stay that are
     not replaced. Raises LocalState; Malformed for lists that cannot be used.
     """
-    if lists is not None:
-        _check_lists(where, name, certificates, lists)
     pem = b"".join(c.public_bytes(Encoding.PEM) for c in dict.fromkeys(certificates))
+    _require_room(f"{where.name}/{name}", pem, ANCHORS)
+    if lists is not None:
+        _require_room(f"{where.name}/{name}", lists, LISTS)
+        _check_lists(where, name, certificates, lists)
     with _alone(where):
         files.replace(where / (name + SETTINGS), settings.text(said).encode(), mode=files.PUBLIC)
         if lists is not None:
             files.replace(where / (name + LISTS), lists, mode=files.PUBLIC)
         files.replace(where / (name + ANCHORS), pem, mode=files.PUBLIC)
     return load.vendor(where, name)
+
+
+def _require_room(place: str, data: bytes, suffix: str) -> None:
+    """Raise Malformed for what is too long to be read again: its vendor would prove nothing."""
+    if len(data) > load.LIMITS[suffix]:
+        raise Malformed(f"{place}{suffix} would be larger than {load.LIMITS[suffix]} bytes")
 
 
 def _check_lists(

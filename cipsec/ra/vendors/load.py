@@ -25,7 +25,8 @@ from cipsec.times import show_time
 
 ANCHORS, SETTINGS, LISTS = ".pem", ".toml", ".crl"
 SUFFIXES = (ANCHORS, SETTINGS, LISTS)
-_LIMITS = {ANCHORS: 1 << 20, SETTINGS: 1 << 16, LISTS: 1 << 24}
+# Bytes; of lists 16 MB, half a million entries: the server reads them while devices wait.
+LIMITS = {ANCHORS: 1 << 20, SETTINGS: 1 << 16, LISTS: 1 << 24}
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +114,7 @@ def _read(where: Path, name: str, suffix: str) -> bytes | None:
         return None
     except OSError as error:
         raise LocalState(f"{where.name}/{file.name}: {files.reason(error)}") from None
-    return files.read(file, limit=_LIMITS[suffix])
+    return files.read(file, limit=LIMITS[suffix])
 
 
 def authorities(certificates: list[x509.Certificate], source: str) -> Iterator[Authority]:
