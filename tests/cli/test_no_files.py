@@ -24,13 +24,13 @@ pytestmark = pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes")
 
 @pytest.fixture(autouse=True)
 def _no_waiting() -> Iterator[None]:
-    """End a test that waits for somebody to write: two minutes are no measure of speed."""
+    """End a test that waits for somebody to write: ten minutes are no measure of speed."""
 
     def waits(*_: object) -> None:
         raise AssertionError("it waits for somebody to write into a pipe")
 
     before = signal.signal(signal.SIGALRM, waits)
-    signal.alarm(120)
+    signal.alarm(600)
     yield
     signal.alarm(0)
     signal.signal(signal.SIGALRM, before)
