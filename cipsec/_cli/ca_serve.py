@@ -97,7 +97,8 @@ def _ready(talk: Talk, told: Ready, ready_file: Path | None) -> None:
         talk.warn(f"the rule {rule!r} grants a certificate to everybody: for a laboratory only")
     if talk.json:
         talk.event(document)
-    talk.say(f"serving {told.url}\nCA fingerprint (SHA-256) {told.ca_sha256}")
+    talk.say(f"serving {told.url}")
+    talk.say(f"CA fingerprint (SHA-256) {told.ca_sha256}")
     talk.say(f"log head {told.head}")
     if told.announced:
         talk.say(f"announced by DNS-SD on {', '.join(told.announced)}")

@@ -44,7 +44,8 @@ def demo(talk: Talk, *, model: Model = "combined", keep: Keep = None) -> None:
     try:
         _play(talk, model, folder)
     finally:  # also where a command failed: its reasons are in there
-        talk.say(f"\nIt is all in {folder}.")
+        talk.say("")
+        talk.say(f"It is all in {folder}.")
 
 
 def _new(folder: Path) -> Path:

@@ -132,7 +132,8 @@ def _run(argv: Sequence[str]) -> int:
 def _misused(talk: Talk, error: TyperException) -> int:
     message = error.format_message()
     if message.startswith("Usage: "):  # a group without a command: its help is the message
-        talk.say(message)
+        for line in message.splitlines():
+            talk.say(line)
     else:
         talk.error(UsageError(message.rstrip("."), hint=_help_of(error)))
     return exits.USAGE

@@ -51,23 +51,23 @@ class Talk:
     def say(self, line: str) -> None:
         """Tell what happens, on stderr, unless `-q`."""
         if not self.quiet:
-            _tell(_harmless(line))
+            _tell(safe.text(line, limit=_SAID))
 
     def show(self, line: str) -> None:
         """Tell what a question is about, where it is asked: also with `-q`, and with a log."""
         if self.interactive:
-            terminal.write(f"{_harmless(line)}\n")
+            terminal.write(f"{safe.text(line, limit=_SAID)}\n")
         else:
             self.say(line)
 
     def detail(self, line: str) -> None:
         """Tell what only `-v` wants to know."""
         if self.verbose:
-            _tell(_harmless(line))
+            _tell(safe.text(line, limit=_SAID))
 
     def warn(self, line: str) -> None:
         """Warn, on stderr, even with `-q`."""
-        _tell(f"cipsec: warning: {_harmless(line)}")
+        _tell(f"cipsec: warning: {safe.text(line, limit=_SAID)}")
 
     def live(self, line: str) -> None:
         """Rewrite one line in place; nothing unless stderr is a terminal."""
@@ -186,11 +186,6 @@ def error_object(error: CipsecError) -> dict[str, object]:
             for what, remedy in error.objections
         ]
     return shown
-
-
-def _harmless(lines: str) -> str:
-    """Escape each of the lines; they are told apart by who writes them, not by strangers."""
-    return "\n".join(safe.text(line, limit=_SAID) for line in lines.split("\n"))
 
 
 def _print(line: str, *, at_once: bool = False) -> None:

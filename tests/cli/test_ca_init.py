@@ -163,18 +163,26 @@ def test_nobody_to_ask(cipsec: Cipsec, tmp_path: Path, more: list[str]) -> None:
         ["--name", "a", "--host", ""],
         ["--name", "a", "--host", "a\x00b"],
         ["--name", "a", "--policy", "anarchy"],
-        ["--name", "a", "--passphrase-file", "/dev/null"],
     ],
 )
 def test_wrong_usage(cipsec: Cipsec, tmp_path: Path, argv: list[str]) -> None:
     """What cannot be is exit 2, one error line, and nothing on disk."""
-    secret = [] if "--passphrase-file" in argv else ["--no-passphrase"]
-    ran = cipsec("ca", "init", *argv, *secret, "--ca-dir", tmp_path / "ca")
+    ran = cipsec("ca", "init", *argv, "--no-passphrase", "--ca-dir", tmp_path / "ca")
     assert ran.code == 2, ran.err
     assert ran.out == ""
     assert ran.err.startswith("cipsec: error: ")
     assert ran.err.count("\n") <= 2
     assert list(tmp_path.iterdir()) == []
+
+
+def test_empty_passphrase(cipsec: Cipsec, tmp_path: Path) -> None:
+    """Nothing is encrypted with nothing."""
+    (tmp_path / "secret").touch()
+    argv = ["ca", "init", "--name", "a", "--passphrase-file", tmp_path / "secret"]
+    ran = cipsec(*argv, "--ca-dir", tmp_path / "ca")
+    assert (ran.code, ran.out) == (2, "")
+    assert "is empty" in ran.err
+    assert not (tmp_path / "ca").exists()
 
 
 def test_passphrase_too_long(cipsec: Cipsec, tmp_path: Path) -> None:

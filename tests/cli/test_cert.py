@@ -130,7 +130,7 @@ def test_a_gigabyte_given_by_mistake_is_not_read(cipsec: Cipsec, tmp_path: Path)
     _refused(
         cipsec("cert", "show", path),
         6,
-        f"error: {path} is larger than 16777216 bytes",
+        f"error: {path} is larger than 100663296 bytes",
         f"hint: see what it is: file {path}",
     )
     with open("/dev/zero", "rb") as endless:  # noqa: PTH123  # handed on as a descriptor
@@ -143,7 +143,7 @@ def test_a_gigabyte_given_by_mistake_is_not_read(cipsec: Cipsec, tmp_path: Path)
             check=False,
         )
     assert (ran.returncode, ran.stdout) == (6, "")
-    assert ran.stderr.startswith("cipsec: error: stdin gives more than 16777216 bytes\n")
+    assert ran.stderr.startswith("cipsec: error: stdin gives more than 100663296 bytes\n")
 
 
 def test_missing_files_are_said_to_be_missing(cipsec: Cipsec, tmp_path: Path) -> None:

@@ -360,15 +360,14 @@ def test_colours_are_for_terminals_that_want_them(tmp_path: Path) -> None:
     assert "\x1b" not in _run(*verify).stdout
 
 
-def test_what_is_said_is_harmless_line_by_line(capsys: pytest.CaptureFixture[str]) -> None:
-    """Strangers' text in a sentence of ours."""
+def test_what_is_said_is_one_harmless_line(capsys: pytest.CaptureFixture[str]) -> None:
+    """Strangers' text in a sentence of ours begins none of its own."""
     talk = Talk(verbose=1)
     talk.say("one\x1b[2K\ntwo\u202e")
     talk.warn("three\x07")
     talk.detail("four\x9b")
     assert capsys.readouterr().err.splitlines() == [
-        "one\\x1b[2K",
-        "two\\u202e",
+        "one\\x1b[2K\\x0atwo\\u202e",
         "cipsec: warning: three\\x07",
         "four\\x9b",
     ]
