@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from cipsec import safe, times
+from cipsec import times
 from cipsec._cli import actor, ask, exits, given
 from cipsec._cli.options import CaDir, Force, Yes, command, group
 from cipsec._cli.talk import Talk
-from cipsec.errors import Untrusted, UsageError
+from cipsec._cli.vendor_vouched import vouched
+from cipsec.errors import UsageError
 from cipsec.store.codes import Code
 
 if TYPE_CHECKING:
@@ -140,7 +141,7 @@ def add(
     lists, source = given.read(talk, crl) if crl else (None, "")
     if lists is not None:
         revocation.read(lists, source)  # by the name it has here, before anybody is asked
-    if not _confirmed(talk, certificates, fingerprint or [], yes=yes):
+    if not vouched(talk, certificates, fingerprint or [], yes=yes):
         talk.nothing("cipsec: nothing was added", "vendors")
         return exits.NO
 
@@ -189,49 +190,6 @@ def _own(folder: CaFolder) -> list[x509.Certificate]:
     provisioning = folder.provisioning_certificate()
     above = folder.path_to_root()[1:]
     return [*folder.roots(), *above, *([provisioning] if provisioning else [])]
-
-
-def _confirmed(
-    talk: Talk, certificates: Sequence[x509.Certificate], given_by: Sequence[str], *, yes: bool
-) -> bool:
-    """Tell whether the certificates are the vendor's: by fingerprint, `-y`, or a person.
-
-    A fingerprint vouches for its certificate and for those that one issued. Raises Untrusted where
-    a certificate has another.
-    """
-    from cipsec.pki import fingerprint
-    from cipsec.pki.names import show_name
-
-    if given_by:
-        _check_fingerprints(certificates, [fingerprint.parse(text) for text in given_by])
-        return True
-    for certificate in () if yes else certificates:
-        shown = f"{show_name(certificate.subject)}, SHA-256 {fingerprint.sha256(certificate)}"
-        question = f"Is this CA the vendor's: {safe.text(shown)}?"
-        if not ask.confirm(talk, question, option="--fingerprint SHA256, or -y"):
-            return False
-    return True
-
-
-def _check_fingerprints(certificates: Sequence[x509.Certificate], wanted: Sequence[str]) -> None:
-    from cipsec.pki import fingerprint
-    from cipsec.pki.chain import directly_issued
-    from cipsec.pki.names import show_name
-
-    vouched = [c for c in certificates if fingerprint.sha256(c) in wanted]
-    if len(vouched) < len(set(wanted)):
-        shown = ", ".join(map(fingerprint.sha256, certificates))
-        raise Untrusted(
-            "a fingerprint is none of the certificates'", hint=f"those there have: {shown}"
-        )
-    for issuer in vouched:  # which grows meanwhile
-        below = (c for c in certificates if c not in vouched and directly_issued(c, issuer))
-        vouched += list(below)
-    for certificate in certificates:
-        if certificate not in vouched:
-            subject = show_name(certificate.subject)
-            hint = f"--fingerprint {fingerprint.sha256(certificate)}, if it is the vendor's"
-            raise Untrusted(f"no fingerprint vouches for {subject}", hint=hint)
 
 
 def _recorded(
