@@ -8,10 +8,11 @@ from cipsec._cli.ca_handover import handover
 from cipsec._cli.ca_issue import issue
 from cipsec._cli.ca_log import app as log
 from cipsec._cli.ca_passphrase import passphrase
+from cipsec._cli.ca_pending import pending
 from cipsec._cli.ca_provision import credentials, provision
 from cipsec._cli.ca_record import listing
 from cipsec._cli.ca_report import report
-from cipsec._cli.ca_requests import approve, pending, reject
+from cipsec._cli.ca_requests import approve, reject
 from cipsec._cli.ca_revoke import revoke
 from cipsec._cli.ca_rollover import rollover
 from cipsec._cli.ca_serve import serve
