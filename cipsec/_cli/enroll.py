@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperCommand
 
+from cipsec._cli import wished
 from cipsec._cli.card import LastTries, PinFile, ReaderName, SlotName
 from cipsec._cli.card_used import USUAL_SLOT, Smartcard, card_of
 from cipsec._cli.options import (
@@ -33,13 +34,10 @@ from cipsec._cli.talk import Talk
 from cipsec.errors import CipsecError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
-    from cipsec.discovery.interfaces import Interface
     from cipsec.endpoint.folder import Folder
     from cipsec.endpoint.obtain import Patience
-    from cipsec.endpoint.trust import Trust
-    from cipsec.tls.client import Credential
 
 app = group("enroll", "Get, renew and show this endpoint's identity.")
 
@@ -115,12 +113,12 @@ def enroll(
     wish = endpoint.Wish(
         server=at,
         label=at.label if at else label,
-        interfaces=_interfaces(interface),
+        interfaces=wished.interfaces(interface),
         user=user,
-        credential=_credential(cert, key),
+        credential=wished.credential(cert, key),
         card=card,
-        trust=_trust(trust, fingerprint),
-        **_names(subject, san, device, mac, key_type),
+        trust=wished.trust(trust, fingerprint),
+        **wished.names(subject, san, device, mac, key_type),
     )
     taking = taking_of(hook, hook_timeout, tries=try_first)
     folder = open_folder(identity)
@@ -227,55 +225,6 @@ def _show(talk: Talk, identity: dict[str, object]) -> None:
     """Show all keys to programs, and to people those that say something."""
     said = {name: value for name, value in identity.items() if value not in (None, [])}
     talk.fields("identity", identity if talk.json else said)
-
-
-def _names(
-    subject: str | None,
-    san: list[str] | None,
-    device: str | None,
-    mac: str | None,
-    key_type: str | None,
-) -> dict[str, Any]:
-    from cipsec.pki.device import DeviceId, Mac
-    from cipsec.pki.keys import KeyType
-    from cipsec.pki.names import parse_san, parse_subject
-
-    return {
-        "subject": parse_subject(subject) if subject is not None else None,
-        "sans": tuple(map(parse_san, san or ())),
-        "device": DeviceId.parse(device) if device is not None else None,
-        "mac": Mac.parse(mac) if mac is not None else None,
-        "key_type": KeyType.parse(key_type) if key_type is not None else None,
-    }
-
-
-def _interfaces(wanted: list[str] | None) -> Sequence[Interface]:
-    if not wanted:
-        return ()
-    from cipsec.discovery.interfaces import choose
-
-    return choose(wanted)
-
-
-def _credential(certificate: Path | None, key: Path | None) -> Credential | None:
-    from cipsec.tls.client import Credential
-
-    if certificate and key:
-        return Credential(certificate.absolute(), key.absolute())
-    if certificate or key:
-        raise UsageError("--cert and --key belong together", hint="add --cert FILE --key FILE")
-    return None
-
-
-def _trust(file: Path | None, fingerprint: str | None) -> Trust:
-    from cipsec.endpoint.trust import Trust, read_anchors
-    from cipsec.pki.fingerprint import parse
-
-    if file and fingerprint is not None:
-        raise UsageError("give --trust or --fingerprint, not both")
-    if fingerprint is not None:
-        return Trust(fingerprint=parse(fingerprint))
-    return Trust(read_anchors(file)) if file else Trust()
 
 
 def _patience(timeout: str | None, *, wait: bool) -> Patience:
