@@ -27,13 +27,12 @@ from cipsec.errors import AlreadyExists, LocalState, NotFound, StoreFailed, Usag
 from cipsec.passphrase import settle
 from cipsec.pki import keys
 from cipsec.pki.names import show_name, show_serial
-from cipsec.store import certificates, due, events
+from cipsec.store import events
 from cipsec.store.codes import Code
 from cipsec.store.database import Database
 from cipsec.store.events import Event
 from cipsec.times import show_time
 
-_MOST = 100_000  # certificates that are looked at one by one
 # As `files` names what is not whole yet; a key may be in it.
 _LEFT = re.compile(r"\.(ca\.key|ca\.pem|provisioning\.pem|next|[0-9a-f]{16})\.[0-9a-f]{12}")
 _ACTIVATE = "cipsec ca rollover --activate"
@@ -288,19 +287,3 @@ def retire(step: Step) -> list[x509.Certificate]:
         return gone
 
     return step.database.write(let_go)
-
-
-def unaware(db: sqlite3.Connection, since: datetime, now: datetime) -> int:
-    """Count the endpoints' certificates in force of before `since` that were not renewed after it.
-
-    Their holders have not been told of the next root; at most 100,000 are looked at.
-    """
-    at, before = int(now.timestamp()), int(since.timestamp())
-    found = 0
-    rows = certificates.expiring(db, after=at, before=1 << 62)
-    for number, row in enumerate(rows):
-        if number >= _MOST:
-            break
-        if row.kind == "endpoint" and row.issued_at < before and not due.is_renewed(db, row):
-            found += 1
-    return found

@@ -129,6 +129,14 @@ def _like(name: str) -> str:
     return name if name in list(KeyType) else KeyType.RSA_3072
 
 
+def _unaware(step: Step, since: datetime) -> int:
+    """Count the certificates whose holders have not been told of the next root, made at `since`."""
+    from cipsec.store import due
+
+    at, now = int(since.timestamp()), int(step.now.timestamp())
+    return step.database.read(lambda db: due.unrenewed(db, since=at, now=now))
+
+
 def _activate(talk: Talk, step: Step, file: str | None, *, dry_run: bool, yes: bool) -> bool:
     from cipsec import rollover as steps
     from cipsec.ca.rollover import made_at
@@ -140,7 +148,7 @@ def _activate(talk: Talk, step: Step, file: str | None, *, dry_run: bool, yes: b
             talk.say("cipsec: the roll-over that was interrupted is finished")
         return not dry_run
     root = steps.required(step.folder).certificate()
-    count = step.database.read(lambda db: steps.unaware(db, made_at(root), step.now))
+    count = _unaware(step, made_at(root))
     if count:
         talk.warn(
             f"{'1 certificate in force is' if count == 1 else f'{count} certificates in force are'}"

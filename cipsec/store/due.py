@@ -1,10 +1,12 @@
 """What is to be remembered as time goes by: certificates that end soon, requests that wait long.
 
-Each is recorded once, in the caller's transaction; how soon and how long is left to the caller.
+Each is recorded once, in the caller's transaction; how soon and how long is left to the caller. And
+how many certificates were not renewed yet.
 """
 
 from __future__ import annotations
 
+import itertools
 import sqlite3
 from dataclasses import dataclass
 
@@ -13,6 +15,7 @@ from cipsec.store.certificates import CertificateRow
 from cipsec.store.requests import RequestRow, State, by_id
 
 _CANDIDATES = 20  # newer certificates under the same name that are looked at
+_MOST = 100_000  # certificates that are looked at one by one
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +68,19 @@ def is_renewed(db: sqlite3.Connection, row: CertificateRow) -> bool:
         other is not None and other.revoked_at is None and other.not_after > row.not_after
         for other in found
     )
+
+
+def unrenewed(db: sqlite3.Connection, *, since: int, now: int) -> int:
+    """Count the endpoints' certificates in force of before `since` that were not renewed after it.
+
+    At most 100,000 are looked at.
+    """
+    found = 0
+    rows = certificates.expiring(db, after=now, before=1 << 62)
+    for row in itertools.islice(rows, _MOST):
+        if row.kind == "endpoint" and row.issued_at < since and not is_renewed(db, row):
+            found += 1
+    return found
 
 
 def waiting(db: sqlite3.Connection, *, since: int, limit: int) -> list[str]:

@@ -18,7 +18,7 @@ from cipsec.errors import AlreadyExists, LocalState, Locked, Malformed, NotFound
 from cipsec.pki import keys
 from cipsec.ra.answers import Granted
 from cipsec.rollover import Step
-from cipsec.store import events
+from cipsec.store import due, events
 from tests.support import ca, programs
 
 LIFE = timedelta(days=9000)
@@ -254,7 +254,7 @@ def test_a_damaged_next_root(step: Step, name: str) -> None:
     assert str(step.folder.successor.path) in (caught.value.hint or "")
 
 
-def test_unaware(step: Step) -> None:
+def test_unrenewed(step: Step) -> None:
     """Certificates of before the next root count until their devices have renewed."""
     folder, now = step.folder, times.now()
     folder.config_file.write_text(
@@ -266,7 +266,8 @@ def test_unaware(step: Step) -> None:
     ca.enroll(folder, ca.request("CN=pc"), now=now - timedelta(days=9))
 
     def count() -> int:
-        return step.database.read(lambda db: rollover.unaware(db, now, times.now()))
+        at = int(now.timestamp())
+        return step.database.read(lambda db: due.unrenewed(db, since=at, now=at))
 
     assert count() == 2
     ca.enroll(
