@@ -33,9 +33,7 @@ def read(path: Path, *, limit: int = 16 * 1024 * 1024) -> bytes:
     except OSError as error:
         raise LocalState(f"{path} cannot be read: {reason(error)}") from None
     if len(data) > limit:
-        raise LocalState(
-            f"{path} is larger than {limit} bytes", hint=f"see what it is: file {path}"
-        )
+        raise LocalState(f"{path} is larger than {limit} bytes", hint=_see(path))
     return data
 
 
@@ -53,7 +51,11 @@ def _opened(path: Path) -> BinaryIO:
 
 def _require_file(path: Path, seen: os.stat_result) -> None:
     if not stat.S_ISREG(seen.st_mode):
-        raise LocalState(f"{path} is not a file", hint=f"see what it is: file {path}")
+        raise LocalState(f"{path} is not a file", hint=_see(path))
+
+
+def _see(path: Path) -> str:
+    return f"see what it is: file {shlex.quote(str(path))}"
 
 
 def exists(path: Path) -> bool:

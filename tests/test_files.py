@@ -104,6 +104,10 @@ def test_what_is_no_file_is_not_read(tmp_path: Path) -> None:
         with pytest.raises(LocalState, match="is not a file") as caught:
             files.read(path)
         assert caught.value.hint == f"see what it is: file {path}"
+    (tmp_path / "line 4").mkdir()
+    with pytest.raises(LocalState) as caught:
+        files.read(tmp_path / "line 4")
+    assert caught.value.hint == f"see what it is: file '{tmp_path / 'line 4'}'"
 
 
 def test_whether_a_name_is_taken_is_told_or_said_to_be_hidden(tmp_path: Path) -> None:

@@ -54,13 +54,16 @@ def test_one_of_two_fails(folder: Path) -> None:
     assert len(received.got) == 1
 
 
-def test_all_fail(folder: Path) -> None:
-    """Not delivered; the URL is a secret and stays one."""
+def test_all_fail(tmp_path: Path) -> None:
+    """Not delivered; the URL is a secret and stays one; the hint can be typed as it is."""
+    folder = tmp_path / "line 4"
+    folder.mkdir()
     urls(folder, f"json://user:T0K3N@{HOST}:{free_port()}/T0K3N")
     with pytest.raises(Unreachable) as caught:
         send(CHANNEL, folder)
     assert caught.value.message.endswith("line 1 was not taken")
     assert "T0K3N" not in f"{caught.value.message}{caught.value.hint}"
+    assert str(caught.value.hint).endswith(f" -c '{folder / 'push.urls'}'")
 
 
 @pytest.mark.parametrize("content", [None, b"", b"# nothing\n", b"\xff"])

@@ -7,6 +7,7 @@ import hashlib
 import hmac
 import logging
 import socket
+import subprocess
 import time
 from pathlib import Path
 
@@ -14,7 +15,7 @@ import pytest
 
 from cipsec.errors import LocalState, Malformed, Unreachable
 from cipsec.ra.notify import deliver
-from cipsec.ra.notify.webhook import signature
+from cipsec.ra.notify.webhook import signature, signing_key
 from tests.support.ports import HOST, free_port
 
 from .happening import REQUEST, send, told
@@ -174,6 +175,17 @@ def test_secret_files(folder: Path, tls: Identity, secret: str | None) -> None:
     with hook(tls) as received, pytest.raises(LocalState, match=r"hook\.secret"):
         send(text(received.url, more), folder)
     assert received.got == []
+
+
+def test_a_secret_is_made_as_the_hint_says(tmp_path: Path) -> None:
+    """Also where there is a space in the folder's name."""
+    path = tmp_path / "line 4" / "hook.secret"
+    path.parent.mkdir()
+    path.write_text("none")
+    with pytest.raises(Malformed) as caught:
+        signing_key(path)
+    subprocess.run(["sh", "-c", str(caught.value.hint).partition(": ")[2]], check=True)
+    assert len(signing_key(path)) == 32
 
 
 def test_closed_port(folder: Path) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import shlex
 import sys
 from pathlib import Path
 
@@ -71,7 +72,8 @@ def _judged(ended: Ended, path: Path, lines: list[int]) -> str | None:
         raise Unreachable(f"apprise: {ended.trouble or 'it ended without an answer'}") from None
     failed = [f"line {line} {said}" for line, said in results.items() if said != sending.SENT]
     if len(failed) == len(results):
+        place = shlex.quote(str(path))
         raise Unreachable(
-            f"{path}: {'; '.join(failed)}", hint=f"see more with: apprise -vv -b test -c {path}"
+            f"{path}: {'; '.join(failed)}", hint=f"see more with: apprise -vv -b test -c {place}"
         )
     return f"{path}: {'; '.join(failed)}" if failed else None

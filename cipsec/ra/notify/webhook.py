@@ -12,6 +12,7 @@ import hashlib
 import hmac
 import ipaddress
 import json
+import shlex
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -79,9 +80,10 @@ def signing_key(path: Path) -> bytes:
     except (binascii.Error, ValueError):
         key = b""
     if not 24 <= len(key) <= 64:  # as the scheme has it
+        place = shlex.quote(str(path))
         raise Malformed(
             f"{path} holds no webhook secret: whsec_ and 24 to 64 bytes in Base64",
-            hint=f"make one with: (printf whsec_; openssl rand -base64 32) > {path}",
+            hint=f"make one with: (printf whsec_; openssl rand -base64 32) > {place}",
         )
     return key
 
