@@ -29,9 +29,9 @@ from cipsec.pki.mistaken import (
     see,
 )
 
-__all__ = ["STDIN", "Contents", "certificates", "contents", "elements", "request"]
+__all__ = ["MAX_OBJECTS", "STDIN", "Contents", "certificates", "contents", "elements", "request"]
 
-_MAX_OBJECTS = 1000
+MAX_OBJECTS = 1000
 _MAX_LENGTH = 1 << 20  # a DER header that says more is not one
 _AGAIN = "copy it again, whole, from the line with BEGIN to the line with END"
 
@@ -122,8 +122,8 @@ def contents(data: bytes, source: str) -> Contents:
 def _counted(objects: Iterable[_Object], source: str) -> Iterator[_Object]:
     """Yield them, those in PKCS#7 one by one; raise Malformed for too many to be judged."""
     for number, value in enumerate(objects, start=1):
-        if number > _MAX_OBJECTS:
-            raise Malformed(f"{source} holds more than {_MAX_OBJECTS} objects", hint=see(source))
+        if number > MAX_OBJECTS:
+            raise Malformed(f"{source} holds more than {MAX_OBJECTS} objects", hint=see(source))
         yield value
 
 

@@ -29,7 +29,6 @@ _UNDERSTOOD = frozenset({x509.IssuingDistributionPoint.oid})  # those that may b
 _ENTRIES_UNDERSTOOD = frozenset({x509.CRLReason.oid, x509.InvalidityDate.oid})
 _KEYS = (ec.EllipticCurvePublicKey, rsa.RSAPublicKey, ed25519.Ed25519PublicKey)
 _REMEMBERED = 1024
-_MOST = 1000  # lists in one file of DER; as many as `pki.load` takes
 _ENDLESS = datetime.max.replace(tzinfo=UTC)  # without nextUpdate it is as fresh as ever
 
 
@@ -98,8 +97,8 @@ def _one(der: bytes, source: str) -> RevocationList | Malformed:
 def _ders(data: bytes) -> Iterator[bytes]:
     """Yield what is to be a list: as `pki.load` takes it, so what `cert show` shows is used."""
     if armour.is_der(data):
-        parts = list(itertools.islice(load.elements(data), _MOST + 1))
-        for der in parts if len(parts) <= _MOST else [data]:
+        parts = list(itertools.islice(load.elements(data), load.MAX_OBJECTS + 1))
+        for der in parts if len(parts) <= load.MAX_OBJECTS else [data]:
             yield from _unpacked(der)
     elif b"-----BEGIN " not in data:
         with contextlib.suppress(Malformed):  # it holds no list, whatever it is

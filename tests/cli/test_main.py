@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -284,31 +283,6 @@ def test_a_reader_that_goes_away_is_no_error(tmp_path: Path) -> None:
         running.stdout.close()
         assert running.stderr.read() == b""
         assert running.wait(180) == 0
-
-
-@pytest.mark.parametrize(
-    ("closed", "arguments", "said", "code"),
-    [
-        ("<&-", "cert show -", "cipsec: error: stdin is empty\n", 6),
-        (">&-", "--version", "", 0),
-        (">&-", "discover --help", "", 0),
-        ("2>&- >&-", "cert show -", "", 6),
-        ("<&- 2>&-", "--version", f"cipsec {__version__}\n", 0),
-    ],
-)
-def test_a_stream_that_is_closed_is_an_empty_one(
-    closed: str, arguments: str, said: str, code: int
-) -> None:
-    """As some supervisors start programs: no error of Python's, and no file in its place."""
-    command = f"{shlex.join(CIPSEC)} {arguments} {closed}"
-    ran = subprocess.run(
-        ["sh", "-c", command],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert (ran.returncode, ran.stdout + ran.stderr) == (code, said)
 
 
 def test_a_narrow_encoding_of_stdout_is_no_error(tmp_path: Path) -> None:

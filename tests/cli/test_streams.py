@@ -113,6 +113,24 @@ def test_a_closed_stream_is_an_empty_one(
         assert key.read_text().endswith("-----END PRIVATE KEY-----\n")
 
 
+@pytest.mark.parametrize(
+    ("words", "closed", "said", "code"),
+    [
+        ("cert show -", "<&-", "cipsec: error: stdin is empty\n", 6),
+        ("--version", ">&-", "", 0),
+        ("discover --help", ">&-", "", 0),
+        ("cert show -", "2>&- >&-", "", 6),
+        ("--version", "<&- 2>&-", f"cipsec {cipsec_package.__version__}\n", 0),
+    ],
+)
+def test_a_closed_stream_gives_and_takes_nothing(
+    tmp_path: Path, words: str, closed: str, said: str, code: int
+) -> None:
+    """No error of Python's; what goes to the other streams is there."""
+    ran = _shell(f"cipsec {words} {closed}", tmp_path)
+    assert (ran.returncode, ran.stdout + ran.stderr) == (code, said)
+
+
 @pytest.mark.parametrize(("words", "code"), [("bogus", 2), ("csr show x", 6)])
 def test_an_error_that_nobody_can_read_keeps_its_exit_code(
     tmp_path: Path, words: str, code: int
