@@ -5,7 +5,6 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -17,6 +16,7 @@ from cipsec.archive import child, opening
 from cipsec.errors import LocalState, Locked, Malformed, WeakKey
 from cipsec.pki import keys
 from tests.support import der
+from tests.support.waiting import children, is_dead, until
 
 from .hidden import archive
 
@@ -96,35 +96,13 @@ def test_the_passphrase_is_nobody_elses(tmp_path: Path, monkeypatch: pytest.Monk
     assert WORD.strip() not in told.read_text()
 
 
-def _child(parent: int) -> int:
-    """Return the process that a process has started, once there is one."""
-    for _ in range(600):
-        found = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
-        if found:
-            return int(found[0])
-        time.sleep(0.1)
-    pytest.fail("nobody tries")
-
-
-def _ends(process: int) -> bool:
-    """Tell whether a process ends; one that nobody has waited for yet is at its end."""
-    for _ in range(600):
-        try:
-            state = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
-        except (FileNotFoundError, ProcessLookupError):
-            return True
-        if state in {"Z", "X"}:
-            return True
-        time.sleep(0.1)
-    return False
-
-
 def test_ctrl_c_ends_it(tmp_path: Path) -> None:
     """And the process that tries: within a computation of OpenSSL's no signal is heard."""
     path = tmp_path / "x.p12"
     path.write_bytes(archive(b"", FOREVER))
     with subprocess.Popen([sys.executable, "-m", "cipsec", "cert", "show", path]) as ran:
-        trying = _child(ran.pid)
+        until(lambda: children(ran.pid))
+        [trying] = children(ran.pid)
         ran.send_signal(signal.SIGINT)
         assert ran.wait() == 130
-    assert _ends(trying)
+    until(lambda: is_dead(trying))

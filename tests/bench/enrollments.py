@@ -7,7 +7,6 @@ durable commit; in turn with a handshake with the same client certificates again
 from __future__ import annotations
 
 import contextlib
-import socket
 import statistics
 import subprocess
 import sys
@@ -20,6 +19,7 @@ from OpenSSL import SSL
 
 from tests.bench import load
 from tests.bench.machine import Server, ca_server, interpreter
+from tests.support.ports import free_port
 
 _CLIENTS = 16
 _ROUNDS = 7
@@ -29,7 +29,7 @@ _VERSIONS = {"TLS 1.2": SSL.TLS1_2_VERSION, "TLS 1.3": SSL.TLS1_3_VERSION}
 
 @contextlib.contextmanager
 def _openssl(folder: Path, anchor: Path, device: Path) -> Iterator[Server]:
-    port = _free_port()
+    port = free_port()
     command = ["openssl", "s_server", "-quiet", "-accept", f"127.0.0.1:{port}", "-no_ticket",
                "-no_cache", "-cert", str(device), "-key", str(device), "-Verify", "3",
                "-CAfile", str(anchor)]  # fmt: skip
@@ -40,12 +40,6 @@ def _openssl(folder: Path, anchor: Path, device: Path) -> Iterator[Server]:
             yield Server(process, port, anchor)
         finally:
             process.terminate()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _cpu_each(server: Server, work: Callable[[int], None]) -> float:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.support.serving import cipsec, serving
+from tests.support.waiting import children
 
 _TICK = os.sysconf("SC_CLK_TCK")
 
@@ -25,7 +26,7 @@ class Server:
 
     def cpu_seconds(self) -> float:
         """Return the CPU time it has used, its threads and worker processes included."""
-        return sum(_cpu(pid) for pid in [self.process.pid, *_children(self.process.pid)])
+        return sum(_cpu(pid) for pid in [self.process.pid, *children(self.process.pid)])
 
     def peak_memory(self) -> int:
         """Return the most memory it ever held, in bytes."""
@@ -41,10 +42,6 @@ def interpreter() -> str:
 def _cpu(pid: int) -> float:
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / _TICK
-
-
-def _children(pid: int) -> list[int]:
-    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 def _status(pid: int, key: str) -> int:

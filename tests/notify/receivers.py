@@ -29,6 +29,7 @@ from cipsec.ca import profile
 from cipsec.ca.authority import Authority, self_signed
 from cipsec.pki import csr, keys, names
 from tests.support.ports import HOST, free_port
+from tests.support.waiting import until
 
 USER, PASSWORD = "plant", "correct horse battery"
 
@@ -65,14 +66,6 @@ def identity(folder: Path, *, name: str = HOST) -> Identity:
     made.ca.write_bytes(root.public_bytes(Encoding.PEM))
     made.both.write_bytes(leaf.public_bytes(Encoding.PEM) + keys.to_pem(key, None))
     return made
-
-
-def until(holds: Callable[[], object], *, seconds: float = 120.0) -> None:
-    """Wait until it holds; fail when it never does."""
-    end = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < end, "it never happened"
-        time.sleep(0.02)
 
 
 @dataclass

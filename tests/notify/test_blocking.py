@@ -9,8 +9,7 @@ import pytest
 
 from cipsec.errors import Unreachable
 from cipsec.ra.notify.blocking import Aside
-
-from .receivers import until
+from tests.support.waiting import until
 
 
 def test_result_and_error() -> None:

@@ -11,9 +11,9 @@ import pytest
 
 from cipsec.errors import LocalState, Unreachable
 from tests.support.asking import hurry
+from tests.support.waiting import until
 
 from .happening import send, told
-from .receivers import until
 
 
 def command(*argv: str) -> str:

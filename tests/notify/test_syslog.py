@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 from cipsec.errors import Unreachable
 from cipsec.ra.notify.syslog import entry
 from tests.support.ports import HOST, free_port
+from tests.support.waiting import until
 
 from .happening import REQUEST, send, told
-from .receivers import Identity, collector, identity, until
+from .receivers import Identity, collector, identity
 
 # RFC 5424 section 6, as far as cipsec uses it.
 HEAD = re.compile(

@@ -15,7 +15,8 @@ from cipsec.errors import StoreFailed
 from cipsec.ra import external
 from cipsec.ra.external import Opinion, Programs
 from cipsec.ra.notyet import NotYet
-from tests.support.asking import LONG, Script, ask, asked, descriptors, made, scripts, until
+from tests.support.asking import Script, ask, asked, descriptors, made, scripts
+from tests.support.waiting import LONG, until
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the programs are shell scripts")
 
@@ -110,7 +111,7 @@ def test_too_many_of_one_address(programs: Programs, script: Script, tmp_path: P
     assert good.holds
     assert [opinion.holds for opinion in flood[:8]] == [True] * 8
     assert set(flood[8:]) == {busy(command)}
-    assert until(lambda: not programs._by_address)  # the places are free again
+    until(lambda: not programs._by_address)  # the places are free again
     assert asked(programs, command, "67").holds
 
 
@@ -123,7 +124,7 @@ def test_who_waits_too_long_asks_again(
     with pytest.raises(StoreFailed, match="too long"):
         asked(programs, command)
     (tmp_path / "ca" / "go").touch()
-    assert until(lambda: not programs._asked)
+    until(lambda: not programs._asked)
     assert programs.opinion(command, "4711", dict).holds is False
     assert (tmp_path / "ca" / "runs").read_text() == "run\n"
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from cipsec.est.wire import Peer, Response
 from tests.support import asking, ca, est
 from tests.support.est import Server
+from tests.support.waiting import LONG
 
 from .replacing import drive
 
@@ -29,7 +30,7 @@ def test_one_address_keeps_nobody_from_the_program(server: Server, tmp_path: Pat
         flood = [
             asyncio.create_task(server.ask(est.post(asked.der, peer=FLOOD))) for asked in crowd
         ]
-        async with asyncio.timeout(asking.LONG):
+        async with asyncio.timeout(LONG):
             while sum(answer.done() for answer in flood) < len(flood) - 8:
                 await asyncio.sleep(0.01)
         good = asyncio.create_task(server.ask(est.post(ca.request("CN=good").der, peer=GOOD)))

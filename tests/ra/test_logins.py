@@ -22,7 +22,7 @@ from cipsec.store.codes import Code
 from cipsec.store.database import Database
 from cipsec.store.events import Event
 from cipsec.store.users import UserRow
-from tests.support.asking import LONG
+from tests.support.waiting import LONG
 
 NOW = datetime(2026, 11, 23, 5, 0, tzinfo=UTC)
 RIGHT, WRONG = Login("anna", "correct horse"), Login("anna", "battery staple")

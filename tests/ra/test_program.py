@@ -13,7 +13,8 @@ import pytest
 from cipsec.ra import pipes, program
 from cipsec.ra.pipes import Polled, Threaded
 from cipsec.ra.program import Ended
-from tests.support.asking import LONG, Command, Script, hurry, is_dead, scripts, until
+from tests.support.asking import Command, Script, hurry, scripts
+from tests.support.waiting import LONG, is_dead, until
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the programs are shell scripts")
 
@@ -73,7 +74,7 @@ def test_a_hang_ends_with_all_its_children(
     assert ended.trouble == ("" if text == "exit 0" else "it did not end in time")
     for whose in (".parent", ".child"):
         pid = int(Path(command[0] + whose).read_text())
-        assert until(functools.partial(is_dead, pid))
+        until(functools.partial(is_dead, pid))
 
 
 def test_a_hang_ends_with_other_groups_of_its_session(
@@ -84,7 +85,7 @@ def test_a_hang_ends_with_other_groups_of_its_session(
     hurry(monkeypatch, Path(command[0] + ".pid"))
     assert run(command, tmp_path).trouble == "it did not end in time"
     pid = int(Path(command[0] + ".pid").read_text())
-    assert until(functools.partial(is_dead, pid))
+    until(functools.partial(is_dead, pid))
 
 
 @pytest.mark.parametrize("where", ["", ">&2"])
@@ -106,7 +107,7 @@ def test_just_no_flood(script: Script, tmp_path: Path) -> None:
 def test_what_it_wrote_last_is_read(script: Script, tmp_path: Path) -> None:
     """Also where it had ended before anything was read."""
     process = program._start(script("head -c 60000 /dev/zero; exit 1"), tmp_path)
-    assert until(lambda: program._status(process) is not None)
+    until(lambda: program._status(process) is not None)
     pipes = Polled(process, b"{}")
     assert program._watch(process, pipes, 0.0, threading.Event()) == (1, "")
     assert len(pipes.output) == 60_000
@@ -152,4 +153,4 @@ def test_a_flood_with_threads(
     ended = run(script("yes"), tmp_path, document=b"x" * 1_000_000)
     assert ended.trouble == "it wrote more than 64 KiB"
     assert len(ended.output) <= 64 * 1024 + 16 * 1024
-    assert until(lambda: threading.active_count() <= before)
+    until(lambda: threading.active_count() <= before)

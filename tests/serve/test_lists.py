@@ -7,9 +7,8 @@ import re
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TypeVar
 
 import pytest
 from cryptography import x509
@@ -19,12 +18,10 @@ from tests.support import ca, listed, programs, serving
 from tests.support.listed import NOW, WEEK
 from tests.support.ports import free_port
 from tests.support.serving import Serving
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.programs
 
-T = TypeVar("T")
-
-_PATIENCE = 120.0
 _RULE = """
 name = "Line 4"
 [server]
@@ -35,15 +32,6 @@ name = "renewal"
 when = { own = true }
 then = "grant"
 """
-
-
-def until(look: Callable[[], T]) -> T:
-    """Return what `look` finds, once it finds something."""
-    end = time.monotonic() + _PATIENCE
-    while not (found := look()):
-        assert time.monotonic() < end, "it does not come to pass"
-        time.sleep(0.05)
-    return found
 
 
 @pytest.fixture

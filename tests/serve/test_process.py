@@ -24,6 +24,7 @@ from cipsec.serve.listen import Listen
 from tests.bench import load
 from tests.support import ca, programs, serving
 from tests.support.serving import Serving
+from tests.support.waiting import children
 
 
 @pytest.fixture
@@ -217,21 +218,17 @@ def test_workers_share_the_port_and_the_record(lab: Path) -> None:
                 issued.add(certificate.public_bytes(Encoding.DER))
 
         load.in_parallel([lambda part=requests[n::4]: ask(part) for n in range(4)])  # type: ignore[misc]  # mypy cannot infer the default
-        workers = _children(server.process.pid)
+        workers = children(server.process.pid)
         assert len(workers) == 2
     assert issued == _recorded(lab)
     assert len(issued) == 60
     assert not any(Path(f"/proc/{worker}").exists() for worker in workers)
 
 
-def _children(pid: int) -> list[int]:
-    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-
-
 def test_lost_worker_ends_the_server(lab: Path) -> None:
     """A worker that is killed ends the server, so that whoever watches it starts it anew."""
     server = serving.start(lab, "--workers", "2")
-    os.kill(_children(server.process.pid)[0], signal.SIGKILL)
+    os.kill(children(server.process.pid)[0], signal.SIGKILL)
     assert server.process.wait(timeout=120) == 1
 
 

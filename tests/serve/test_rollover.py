@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,6 +12,7 @@ from cipsec.ca_folder import CaFolder, fingerprint
 from cipsec.endpoint.trust import read_anchors
 from tests.support import programs, serving
 from tests.support.serving import Serving
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.programs
 
@@ -52,13 +51,6 @@ def _renew(plant: Path, name: str) -> str:
     done = serving.cipsec("renew", *_identity(plant, name))
     assert done.returncode == 0, done.stderr.decode()
     return done.stderr.decode()
-
-
-def _until(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + 120
-    while not condition():
-        assert time.monotonic() < end, "it does not come about"
-        time.sleep(0.1)
 
 
 def _handed_out(server: Serving, anchor: Path) -> int:
@@ -106,7 +98,7 @@ def test_the_whole_story(
             _enroll(server, plant, name, old)
         shown = _rollover(plant)
         new = _save(plant / "new.pem", folder.successor.certificate())
-        _until(lambda: _handed_out(server, old) == 4)
+        until(lambda: _handed_out(server, old) == 4)
         said = _renew(plant, "early")
         assert "the CA has a new root, trusted from now on: CN=Line 4, SHA-256 " in said
         assert str(shown["next"]["sha256"]) in said  # type: ignore[index]  # an object of JSON
@@ -115,7 +107,7 @@ def test_the_whole_story(
         _verifies(plant, "early", old)
 
         _rollover(plant, "--activate", "-y")
-        _until(lambda: _speaks_under(server, folder.certificate()))
+        until(lambda: _speaks_under(server, folder.certificate()))
         assert _accepted(server, old)
         assert _accepted(server, new)
         assert _handed_out(server, old) == _handed_out(server, new) == 4
@@ -180,10 +172,10 @@ def test_strongswan_follows(plant: Path) -> None:
     try:
         _rollover(plant)
         new = _save(plant / "new.pem", folder.successor.certificate())
-        _until(lambda: _handed_out(server, old) == 4)
+        until(lambda: _handed_out(server, old) == 4)
         assert _swan(server, plant, old) == 0
         _rollover(plant, "--activate", "-y")
-        _until(lambda: _speaks_under(server, folder.certificate()))
+        until(lambda: _speaks_under(server, folder.certificate()))
         assert _swan(server, plant, old) == 0
         assert _swan(server, plant, new) == 0
     finally:
@@ -210,7 +202,7 @@ def test_a_server_without_the_new_passphrase_goes_on(plant: Path) -> None:
         (plant / "another").replace(plant / "secret")
         _rollover(plant, "--activate", "-y")
         log = plant / "ca-serve.log"
-        _until(lambda: "stays as it was" in log.read_text())
+        until(lambda: "stays as it was" in log.read_text())
         _enroll(server, plant, "pc", _save(plant / "old.pem", old))
         pem = (plant / "pc" / "certificate.pem").read_bytes()
         x509.load_pem_x509_certificate(pem).verify_directly_issued_by(old)

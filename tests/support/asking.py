@@ -1,11 +1,10 @@
-"""Programs that a rule asks: shell scripts, and whether what they started still runs."""
+"""Programs that a rule asks: shell scripts, and how they are asked."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import math
-import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,11 +14,11 @@ import pytest
 from cipsec.ra import program
 from cipsec.ra.external import Opinion, Programs
 from cipsec.ra.notyet import NotYet
+from tests.support.waiting import LONG
 
 Command = tuple[str, ...]
 Script = Callable[[str], Command]
 DOCUMENT: Mapping[str, object] = {"id": "4711", "subject": "CN=drive \x1b[2K é", "sans": ["a", "b"]}
-LONG = 60.0  # seconds: for what must happen, not for what is measured
 
 
 def scripts(folder: Path) -> Script:
@@ -32,25 +31,6 @@ def scripts(folder: Path) -> Script:
         return (str(path),)
 
     return write
-
-
-def is_dead(pid: int) -> bool:
-    """Tell whether a process runs no more; it may wait to be reaped."""
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_bytes()
-    except OSError:
-        return True
-    return stat.rpartition(b")")[2].split()[0] == b"Z"
-
-
-def until(condition: Callable[[], bool]) -> bool:
-    """Wait for a condition; tell whether it came true."""
-    end = time.monotonic() + LONG
-    while not condition():
-        if time.monotonic() > end:
-            return False
-        time.sleep(0.02)
-    return True
 
 
 def hurry(monkeypatch: pytest.MonkeyPatch, begun: Path) -> None:
@@ -79,7 +59,7 @@ def descriptors() -> set[tuple[str, str]]:
 
 
 def made(tmp_path: Path, *, seconds: float = LONG) -> Programs:
-    """Return new ones, which have a minute: this machine may be busy."""
+    """Return new ones, which have two minutes: this machine may be busy."""
     folder = tmp_path / "ca"
     folder.mkdir(exist_ok=True)
     return Programs(folder, seconds=seconds)

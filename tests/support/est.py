@@ -33,7 +33,7 @@ from cipsec.store.events import Event
 from cipsec.store.requests import RequestRow, State
 from cipsec.store.writer import Writer
 from tests.support import ca
-from tests.support.asking import LONG
+from tests.support.waiting import LONG
 
 T = TypeVar("T")
 
