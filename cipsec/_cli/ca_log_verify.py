@@ -79,8 +79,6 @@ def _lines(name: str) -> Iterator[str]:
     try:
         with _opened(Path(name)) as file:
             yield from _pieces(file)
-    except FileNotFoundError:
-        raise LocalState(f"there is no file {name}") from None
     except OSError as error:
         raise LocalState(f"{name} cannot be read: {files.reason(error)}") from None
 

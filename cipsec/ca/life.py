@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from cryptography import x509
@@ -14,12 +14,12 @@ from cipsec.times import show_time
 
 @dataclass(frozen=True, slots=True)
 class Life:
-    """From when on and until when; with a CA above, which of the certificates is to blame."""
+    """From when on and until when; `own_begins`, `own_ends` where that is its own certificate's."""
 
     begins: datetime
     ends: datetime
-    own_begins: bool
-    own_ends: bool
+    own_begins: bool = field(kw_only=True)
+    own_ends: bool = field(kw_only=True)
 
     @classmethod
     def of(cls, path: Sequence[x509.Certificate]) -> Life:
@@ -28,7 +28,10 @@ class Life:
         begins = max(one.not_valid_before_utc for one in path)
         ends = min(one.not_valid_after_utc for one in path)
         return cls(
-            begins, ends, own.not_valid_before_utc == begins, own.not_valid_after_utc == ends
+            begins,
+            ends,
+            own_begins=own.not_valid_before_utc == begins,
+            own_ends=own.not_valid_after_utc == ends,
         )
 
     def require(self, now: datetime) -> None:

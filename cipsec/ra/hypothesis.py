@@ -26,9 +26,9 @@ from cipsec.store.requests import Standing, State
 
 @dataclass(frozen=True, slots=True)
 class Hypothesis:
-    """A request as it might arrive, in DER: `user` as if with the right password, `chain` as shown.
+    """A request in DER as it might arrive: `user` as if with the right password.
 
-    `chain` is DER, leaf first.
+    `chain` is the certificates that are presented with it, in DER, leaf first.
     """
 
     der: bytes

@@ -19,7 +19,7 @@ from tests.support import ca, der, upper
 from .conftest import Cipsec, Ran
 
 _ECDSA_SHA256 = "1.2.840.10045.4.3.2"
-_ENTRIES = 520_000  # 18 MB, more than was read once
+_ENTRIES = 520_000  # 18 MB, more than other files may have
 _FIRST = 1 << 126
 
 

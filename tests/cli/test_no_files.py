@@ -186,15 +186,12 @@ def test_where_a_person_names_one(
     assert (ran.code, "unexpected" in ran.err) == (6, False), ran
 
 
-_SUBSTITUTED: dict[str, tuple[str, Callable[[], bytes]]] = {
-    "a certificate": ("cert show IT", lambda: _PEM),
-    "a key": ("csr create --key IT -o -", lambda: _KEY),
-    "a passphrase": (
-        "ca init --name x --ca-dir new --passphrase-file IT",
-        lambda: b"a passphrase\n",
-    ),
-    "a password": ("user add bob --password-file IT", lambda: b"correct horse\n"),
-    "an inventory": ("allowlist import IT --mac-column m", lambda: b"m\n02:00:5e:10:00:01\n"),
+_SUBSTITUTED = {
+    "a certificate": ("cert show IT", _PEM),
+    "a key": ("csr create --key IT -o -", _KEY),
+    "a passphrase": ("ca init --name x --ca-dir new --passphrase-file IT", b"a passphrase\n"),
+    "a password": ("user add bob --password-file IT", b"correct horse\n"),
+    "an inventory": ("allowlist import IT --mac-column m", b"m\n02:00:5e:10:00:01\n"),
 }
 
 
@@ -202,7 +199,7 @@ _SUBSTITUTED: dict[str, tuple[str, Callable[[], bytes]]] = {
 def test_process_substitution(on_ca: Cipsec, tmp_path: Path, what: str) -> None:
     """A pipe that somebody writes into is read as a file: `<(command)`."""
     words, data = _SUBSTITUTED[what]
-    (tmp_path / "data").write_bytes(data())
+    (tmp_path / "data").write_bytes(data)
     line = words.replace("IT", "<(sleep 0.2; cat data)")
     program = f"{sys.executable} -m cipsec {line}"
     done = subprocess.run(["bash", "-c", program], cwd=tmp_path, capture_output=True, check=False)

@@ -24,8 +24,8 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID, ObjectIdentifier
 from cipsec import times
 from cipsec.discovery.announce import Announcement
 from cipsec.est import wire
+from tests.support.waiting import LONG
 
-_PATIENCE = 60.0
 _GROUP = ("224.0.0.251", 5353)
 _A, _PTR, _TXT, _AAAA, _SRV = 1, 12, 16, 28, 33
 _CMC_RA = ObjectIdentifier("1.3.6.1.5.5.7.3.28")
@@ -113,7 +113,7 @@ def announcing(announcement: Announcement) -> Iterator[None]:
 
     async def announce() -> None:
         announcement.start()
-        await asyncio.wait_for(announcement.announced.wait(), _PATIENCE)
+        await asyncio.wait_for(announcement.announced.wait(), LONG)
         loop = asyncio.get_running_loop()
         over.append(lambda: loop.call_soon_threadsafe(done.set))
         done = asyncio.Event()
@@ -126,7 +126,7 @@ def announcing(announcement: Announcement) -> Iterator[None]:
     thread = threading.Thread(target=asyncio.run, args=[announce()])
     thread.start()
     try:
-        assert ready.wait(2 * _PATIENCE)
+        assert ready.wait(2 * LONG)
         yield
     finally:
         for end in over:

@@ -14,17 +14,17 @@ from cipsec.discovery.browse import Change
 from cipsec.discovery.interfaces import choose
 from cipsec.discovery.server import Server
 from cipsec.errors import UsageError
+from tests.support.waiting import LONG
 
 from .peers import Stranger, announcing
 
 HERE = ["127.0.0.1"]
-PATIENCE = 60.0
 
 
 def found(service: str, *, names: int = 1) -> dict[str, Server]:
     """Return the servers by name as soon as there are so many."""
     known: dict[str, Server] = {}
-    for batch in browse.watch(timeout=PATIENCE, interfaces=choose(HERE), service=service):
+    for batch in browse.watch(timeout=LONG, interfaces=choose(HERE), service=service):
         known |= {e.server.name: e.server for e in batch if e.change is not Change.GONE}
         if len(known) >= names:
             break
@@ -53,7 +53,7 @@ def test_all_chosen_interfaces(service: str) -> None:
     names = [interface.name for interface in everywhere]
     heard: dict[str, Server] = {}
     with announcing(Announcement("Line 4", 8443, wanted=names, service=service)):
-        for batch in browse.watch(timeout=PATIENCE, interfaces=everywhere, service=service):
+        for batch in browse.watch(timeout=LONG, interfaces=everywhere, service=service):
             heard |= {event.server.interface: event.server for event in batch}
             if len(heard) == len(everywhere):
                 break
@@ -81,7 +81,7 @@ def test_two_at_once_end_with_two_names(service: str) -> None:
         second = Announcement("Line 4", 2, wanted=HERE, service=service)
         first.start()
         second.start()
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(LONG):
             while first.name == second.name or not second.announced.is_set():
                 await asyncio.sleep(0.05)
         await asyncio.gather(first.close(), second.close())
@@ -100,7 +100,7 @@ def test_a_name_claimed_later_is_given_up(service: str, stranger: Stranger) -> N
 
 def test_a_name_is_defended(service: str, stranger: Stranger) -> None:
     """A stranger who is earlier in order, and goes away, does not take our entry along."""
-    told = browse.watch(timeout=PATIENCE, interfaces=choose(HERE), service=service)
+    told = browse.watch(timeout=LONG, interfaces=choose(HERE), service=service)
     changes = (event for batch in told for event in batch)
     ours = Announcement("Line 4", 1, wanted=HERE, service=service)
     with announcing(ours):
@@ -115,7 +115,7 @@ def test_a_name_is_defended(service: str, stranger: Stranger) -> None:
 
 def test_withdrawn_at_the_end(service: str) -> None:
     """Closing says goodbye: who watches sees it go."""
-    told = browse.watch(timeout=PATIENCE, interfaces=choose(HERE), service=service)
+    told = browse.watch(timeout=LONG, interfaces=choose(HERE), service=service)
     with announcing(Announcement("Line 4", 8443, wanted=HERE, service=service)):
         assert [e.change for e in next(batch for batch in told if batch)] == [Change.FOUND]
     assert [e.change for e in next(batch for batch in told if batch)] == [Change.GONE]

@@ -18,10 +18,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.waiting import LONG
+
 _NEEDED = ["avahi-daemon", "avahi-browse", "avahi-publish", "dbus-daemon", "ip", "nsenter"]
 _MISSING = [program for program in _NEEDED if shutil.which(program) is None]
-
-_PATIENCE = 60.0
 
 pytestmark = [
     pytest.mark.programs,
@@ -183,7 +183,7 @@ def test_avahi_withdraws_and_we_notice(machines: tuple[Machine, Machine]) -> Non
 
 def _browsed(avahi: Machine, options: str, begins: str, holds: str = "") -> set[str]:
     """Return the lines of avahi-browse, which looks once: look again until there are some."""
-    deadline = time.monotonic() + _PATIENCE
+    deadline = time.monotonic() + LONG
     while time.monotonic() < deadline:
         shown = avahi.run("avahi-browse", options, "_est._tcp").stdout.splitlines()
         if lines := {line for line in shown if line.startswith(begins) and holds in line}:
@@ -203,13 +203,13 @@ def test_we_announce_and_avahi_finds(machines: tuple[Machine, Machine]) -> None:
         assert announcing.stdout.readline() == "announced\n"
         lines = _browsed(avahi, "-rpt", "=;av0;IPv4")
         announcing.stdin.close()
-        announcing.wait(_PATIENCE)
+        announcing.wait(LONG)
     assert len(lines) == 1
     fields = lines.pop().split(";")
     assert fields[3:6] == [r"Line\0324\032\091\047red\093", "_est._tcp", "local"]
     assert fields[6].endswith("-est.local")
     assert fields[7:] == ["198.51.100.2", "8443", '"label=line4"']
-    deadline = time.monotonic() + _PATIENCE
+    deadline = time.monotonic() + LONG
     # A goodbye gives a record one second more (RFC 6762 section 10.1).
     while avahi.run("avahi-browse", "-rpt", "_est._tcp").stdout:
         assert time.monotonic() < deadline
@@ -235,6 +235,6 @@ def test_a_name_that_avahi_has_is_left_to_it(machines: tuple[Machine, Machine]) 
             numbered = r"Line\0324\032\091\047red\093\032\0402\041;"
             lines = _browsed(avahi, "-pt", "+;av0;", numbered)
             announcing.stdin.close()
-            announcing.wait(_PATIENCE)
+            announcing.wait(LONG)
         published.terminate()
     assert lines

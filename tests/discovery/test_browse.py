@@ -15,16 +15,16 @@ from cipsec.discovery import browse
 from cipsec.discovery.browse import Change, Event
 from cipsec.discovery.interfaces import choose
 from cipsec.errors import UsageError
+from tests.support.waiting import LONG
 
 from .peers import Stranger
 
-PATIENCE = 60.0
 _LISTEN = 6.0  # where the end has to come: long enough for a machine that is busy
 
 
 def events(service: str) -> Iterator[Event]:
     """Yield what is heard on loopback, one by one."""
-    for batch in browse.watch(timeout=PATIENCE, interfaces=choose(["127.0.0.1"]), service=service):
+    for batch in browse.watch(timeout=LONG, interfaces=choose(["127.0.0.1"]), service=service):
         yield from batch
 
 
@@ -57,7 +57,7 @@ def test_change_and_goodbye(stranger: Stranger, service: str) -> None:
 
 def test_news_in_the_next_packet(stranger: Stranger, service: str) -> None:
     """What comes when a server has just been read is read too: IPv6 tells less than IPv4."""
-    told = browse.watch(timeout=PATIENCE, interfaces=choose(["127.0.0.1"]), service=service)
+    told = browse.watch(timeout=LONG, interfaces=choose(["127.0.0.1"]), service=service)
     assert next(told) == []  # it listens, and reads on when asked: both packets wait for it
     stranger.say(b"Line 4", addresses=["127.0.0.2"])
     stranger.say(b"Line 4", addresses=["127.0.0.2", "127.0.0.1"])
@@ -127,7 +127,7 @@ def test_flood_is_bounded(
     stranger: Stranger, service: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Of thousands of servers a thousand are kept, and it is said that there are more."""
-    told = browse.watch(timeout=PATIENCE, interfaces=choose(["127.0.0.1"]), service=service)
+    told = browse.watch(timeout=LONG, interfaces=choose(["127.0.0.1"]), service=service)
     found, sent = 0, 0
     for batch in told:
         found += len(batch)
@@ -152,9 +152,7 @@ def test_end_is_kept(service: str) -> None:
 
 def test_longer_while_nobody_answers(stranger: Stranger, service: str) -> None:
     """One that answers late is heard, and those that answer with it; then it is over."""
-    told = browse.watch(
-        timeout=0.1, longer=PATIENCE, interfaces=choose(["127.0.0.1"]), service=service
-    )
+    told = browse.watch(timeout=0.1, longer=LONG, interfaces=choose(["127.0.0.1"]), service=service)
     assert next(told) == next(told) == []
     with stranger.repeating(lambda: stranger.say(b"late")):
         heard = [event.server.name for batch in told for event in batch]

@@ -18,9 +18,9 @@ from cipsec.tls.client import SignerCredential, client_context
 from tests.support import ports, programs, provisioned, vpcd
 from tests.support.canned import LOCALHOST, Plant
 from tests.support.provisioned import of_plant
+from tests.support.waiting import LONG
 
 pytestmark = pytest.mark.programs
-_PATIENCE = 60.0
 
 
 def _judge(plant: Plant, folder: Path, port: int, version: str) -> subprocess.Popen[bytes]:
@@ -36,7 +36,7 @@ def _judge(plant: Plant, folder: Path, port: int, version: str) -> subprocess.Po
 
 
 def _connected(port: int) -> socket.socket:
-    until = time.monotonic() + _PATIENCE
+    until = time.monotonic() + LONG
     while True:
         try:
             return socket.create_connection(("127.0.0.1", port))
@@ -66,7 +66,7 @@ def test_openssl_accepts_the_card(tmp_path: Path, key_type: KeyType, version: st
             )
             with context.wrap_socket(link, server_hostname="localhost") as secured:
                 secured.unwrap()  # under TLS 1.3 the server has then judged what we sent
-        said, _ = judge.communicate(timeout=_PATIENCE)
+        said, _ = judge.communicate(timeout=LONG)
     assert b"Peer certificate: CN = card-1" in said or b"Peer certificate: CN=card-1" in said
     assert b"Verification: OK" in said
     assert version.replace("tls", "TLSv").replace("_", ".").encode() in said

@@ -59,7 +59,7 @@ def _vendor(data: bytes, place: Path) -> None:
     ids=lambda act: act.__name__.strip("_"),
 )
 def test_every_bit_of_a_root_flipped(act: Callable[[bytes, Path], None], tmp_path: Path) -> None:
-    """One in three; names that cannot be read ended commands with the parser's own error."""
+    """One in three; also names, which are read only when somebody asks for them."""
     place = tmp_path / "acme"
     act(ROOT.certificate.public_bytes(Encoding.PEM), place)
     taken = [

@@ -16,7 +16,6 @@ from pathlib import Path
 import pytest
 
 from cipsec.ra import judge, objections
-from cipsec.ra.allowlist import background
 from cipsec.ra.conditions.asked import Anyone, Label, Names
 from cipsec.ra.conditions.held import Condition
 from cipsec.ra.conditions.listed import Serial
@@ -351,10 +350,9 @@ def test_each_trouble_is_told_once(server: Server, mine: bytes, script: Script) 
 
 
 def test_a_long_list_and_a_program_are_waited_for(
-    server: Server, mine: bytes, script: Script, monkeypatch: pytest.MonkeyPatch
+    server: Server, mine: bytes, script: Script
 ) -> None:
     """The table is judged again until it is whole; it ends."""
-    monkeypatch.setattr(background, "_PATIENCE_SECONDS", 60.0)  # under load two are not enough
     server.allow("long", f"{DEVICE},,,,", *(f"0002:{n:08X},,,," for n in range(1, 10_000)))
     table = Policy(
         (

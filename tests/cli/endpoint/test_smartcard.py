@@ -34,9 +34,9 @@ from tests.support.serving import Serving, serving
 from tests.support.serving import cipsec as process
 from tests.support.terminal import at_terminal
 from tests.support.vpcd import READERS, Pcscd
+from tests.support.waiting import LONG
 
 pytestmark = pytest.mark.programs
-_PATIENCE = 60.0
 _LIMITED = """
 openssl_conf = all
 [all]
@@ -444,7 +444,7 @@ def _approve(engineer: Engineer, folder: CaFolder, *more: str) -> None:
 
 def _waits(engineer: Engineer, folder: CaFolder) -> str:
     """Return the id of the one request that waits, once it is there."""
-    until = time.monotonic() + _PATIENCE
+    until = time.monotonic() + LONG
     while True:
         listed = engineer.cipsec("ca", "pending", "--ca-dir", folder.path, "--json")
         if requests := listed.json["requests"]:
