@@ -13,9 +13,10 @@ import typer
 
 from cipsec import times
 from cipsec._cli.ca_log_verify import verify
-from cipsec._cli.options import CaDir, command, default, group
+from cipsec._cli.options import CaDir, command, default, group, one_of
 from cipsec._cli.talk import Talk
 from cipsec.errors import UsageError
+from cipsec.store.codes import Code
 
 if TYPE_CHECKING:
     import sqlite3
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 app = group("log", "Show what happened, oldest first, and verify the log.")
 
 _COLUMNS = ["at", "event", "who", "subject", "id", "why"]
+_NAMES = sorted(str(code) for code in Code if code is not Code.TEST)  # which is never recorded
 _LOOK_SECONDS = 0.5
 _AUTHPRIV = 10  # RFC 5424 section 6.2.1: security messages that not everybody is to read
 
@@ -43,7 +45,12 @@ Since = Annotated[
 ]
 Codes = Annotated[
     list[str] | None,
-    typer.Option("--event", metavar="NAME", help="Only these, as in granted; repeatable."),
+    typer.Option(
+        "--event",
+        metavar="NAME",
+        autocompletion=one_of(*_NAMES),
+        help="Only these, as in granted; repeatable.",
+    ),
 ]
 OfDevice = Annotated[
     str | None, typer.Option("--device", metavar="VENDOR:SERIAL|MAC", help="Of this device.")
@@ -119,13 +126,10 @@ def moment(text: str) -> datetime:
 
 
 def _codes(names: list[str]) -> frozenset[str]:
-    from cipsec.store.codes import Code
-
-    known = sorted(set(Code) - {Code.TEST})
     for name in names:
-        if name not in known:
+        if name not in _NAMES:
             raise UsageError(
-                f"{name!r} is not the name of an event", hint=f"choose among {', '.join(known)}"
+                f"{name!r} is not the name of an event", hint=f"choose among {', '.join(_NAMES)}"
             )
     return frozenset(names)
 

@@ -11,7 +11,7 @@ import typer
 from cipsec import times
 from cipsec._cli import actor, ask, exits
 from cipsec._cli.ca_issue import passphrase
-from cipsec._cli.options import CaDir, DryRun, PassphraseFile, Yes
+from cipsec._cli.options import KEY_TYPES, CaDir, DryRun, PassphraseFile, Yes
 from cipsec._cli.talk import Talk
 from cipsec.errors import NotFound, UsageError
 
@@ -32,7 +32,12 @@ Retire = Annotated[
 ]
 NextKeyType = Annotated[
     str | None,
-    typer.Option("--key-type", metavar="TYPE", help="Of the next key; else as the present one."),
+    typer.Option(
+        "--key-type",
+        metavar="TYPE",
+        autocompletion=KEY_TYPES,
+        help="Of the next key; else as the present one.",
+    ),
 ]
 Days = Annotated[
     int | None,

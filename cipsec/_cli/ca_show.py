@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cipsec import times
+from cipsec._cli.ids import waiting
 from cipsec._cli.options import CaDir
 from cipsec._cli.talk import Talk
 from cipsec.errors import LocalState, NotFound, StoreFailed, UsageError
@@ -26,7 +27,11 @@ _SHORTEST = 8  # hex digits; fewer begin too many
 
 Id = Annotated[
     str | None,
-    typer.Argument(metavar="[ID]", help="A request's id or a serial number, 8 or more digits."),
+    typer.Argument(
+        metavar="[ID]",
+        autocompletion=waiting,
+        help="A request's id or a serial number, 8 or more digits.",
+    ),
 ]
 # Long or for programs only: with --json they are there.
 _NOT_FOR_PEOPLE = frozenset(

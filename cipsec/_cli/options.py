@@ -20,7 +20,7 @@ def one_of(*values: str) -> Callable[[str], list[str]]:
     return lambda incomplete: [value for value in values if value.startswith(incomplete)]
 
 
-_KEY_TYPES = one_of("ec-p256", "ec-p384", "rsa-2048", "rsa-3072")
+KEY_TYPES = one_of("ec-p256", "ec-p384", "rsa-2048", "rsa-3072")
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing on stderr but errors.")]
@@ -90,7 +90,7 @@ KeyTypeName = Annotated[
     typer.Option(
         "--key-type",
         metavar="TYPE",
-        autocompletion=_KEY_TYPES,
+        autocompletion=KEY_TYPES,
         help="ec-p256, ec-p384, rsa-2048, rsa-3072.",
     ),
 ]
@@ -100,7 +100,7 @@ WishedKeyType = Annotated[
     typer.Option(
         "--key-type",
         metavar="TYPE",
-        autocompletion=_KEY_TYPES,
+        autocompletion=KEY_TYPES,
         help="ec-p256 (if none is said), ec-p384, rsa-2048, rsa-3072.",
     ),
 ]

@@ -18,6 +18,7 @@ from cipsec.pki.keys import KeyType
 from cipsec.ra.revocation import REASONS
 from cipsec.ra.templates import MODELS
 from cipsec.report.making import Format
+from cipsec.store.codes import Code
 from cipsec.store.requests import State
 from tests.support import ca, programs
 
@@ -99,6 +100,8 @@ def test_bash_completes(words: tuple[str, ...], completed: list[str]) -> None:
         ("ca pending --state ", [*State, "all"]),
         ("ca revoke --reason ", REASONS),
         ("ca report --format ", Format),
+        ("ca rollover --key-type ", KeyType),
+        ("ca log --event ", set(Code) - {Code.TEST}),
         ("cert verify --purpose ", verify.PURPOSES),
         ("cert verify --profile c", ["cip"]),
         ("allowlist import --serial-base ", ["hex", "dec"]),
@@ -115,6 +118,7 @@ def test_the_ids_of_who_waits_are_completed(ca_folder: CaFolder) -> None:
     named = f"ca approve --ca-dir {ca_folder.path} "
     assert set(_completed(named)) == {first[:12], second[:12]}
     assert _completed(f"{named}{first[:6]}") == [first[:12]]
+    assert set(_completed(named.replace("approve", "show"))) == {first[:12], second[:12]}
     assert _completed("ca reject --ca-dir /nonexistent ") == []
 
 
