@@ -44,7 +44,7 @@ def insert(db: sqlite3.Connection, row: CredentialRow) -> None:
     """Record a provisioning certificate."""
     marks = ", ".join("?" * len(fields(CredentialRow)))
     values = [getattr(row, field.name) for field in fields(CredentialRow)]
-    db.execute(f"INSERT INTO credentials ({_COLUMNS}) VALUES ({marks})", values)  # noqa: S608
+    db.execute(f"INSERT INTO credentials ({_COLUMNS}) VALUES ({marks})", values)  # noqa: S608  # likewise
 
 
 def by_serial(db: sqlite3.Connection, serial: str) -> CredentialRow | None:

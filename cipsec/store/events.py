@@ -98,7 +98,7 @@ def _head(row: sqlite3.Row) -> Head:
 def after(db: sqlite3.Connection, seq: int, *, since: int = 0) -> Iterator[tuple[int, Event]]:
     """Yield the events behind number `seq` that happened at `since` or later, with their number."""
     rows = db.execute(
-        f"SELECT seq, {_COLUMNS} FROM events WHERE seq > ? AND at >= ? ORDER BY seq",  # noqa: S608
+        f"SELECT seq, {_COLUMNS} FROM events WHERE seq > ? AND at >= ? ORDER BY seq",  # noqa: S608  # names from the class above
         (seq, since),
     )
     return ((row[0], Event(*tuple(row)[1:])) for row in rows)

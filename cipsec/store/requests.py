@@ -106,7 +106,7 @@ _SELECT = f"SELECT {_COLUMNS} FROM requests"  # noqa: S608  # names from the cla
 
 def insert(db: sqlite3.Connection, row: RequestRow) -> None:
     """Record a new request; raise sqlite3.IntegrityError when the id is there."""
-    db.execute(f"INSERT INTO requests ({_COLUMNS}) VALUES ({_MARKS})", _values(row))  # noqa: S608
+    db.execute(f"INSERT INTO requests ({_COLUMNS}) VALUES ({_MARKS})", _values(row))  # noqa: S608  # likewise
 
 
 def by_id(db: sqlite3.Connection, request: str) -> RequestRow | None:

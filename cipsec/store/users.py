@@ -32,7 +32,7 @@ def insert(db: sqlite3.Connection, row: UserRow) -> bool:
     """Add a user; return False when the name is taken."""
     marks = ", ".join("?" * len(fields(UserRow)))
     added = db.execute(
-        f"INSERT INTO users ({_COLUMNS}) VALUES ({marks}) ON CONFLICT DO NOTHING",  # noqa: S608
+        f"INSERT INTO users ({_COLUMNS}) VALUES ({marks}) ON CONFLICT DO NOTHING",  # noqa: S608  # likewise
         [getattr(row, column.name) for column in fields(UserRow)],
     )
     return added.rowcount == 1

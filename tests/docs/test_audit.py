@@ -43,7 +43,7 @@ def test_commands(folder: Path, command: object, capsys: pytest.CaptureFixture[s
     mail = capsys.readouterr().out
     (folder / "mails-of-march.mbox").write_text(mail)
     head = _HEAD.findall(mail)[-1]
-    words = [_HEAD.sub(head, word) for word in command.words[1:]]  # type: ignore[attr-defined]
+    words = [_HEAD.sub(head, word) for word in command.words[1:]]  # type: ignore[attr-defined]  # a command of the document
     assert main([word for word in words if word != "--follow"]) == 0
     assert capsys.readouterr().err.count("error") == 0
 

@@ -74,7 +74,7 @@ def test_the_identity_and_where_it_stands() -> None:
 
 def key(made: object) -> bytes:
     """Return a public key in DER."""
-    return spki(made.public_key())  # type: ignore[attr-defined]
+    return spki(made.public_key())  # type: ignore[attr-defined]  # keys of any kind
 
 
 CASES: dict[str, tuple[dict[str, Any], str, str | None]] = {

@@ -36,7 +36,7 @@ def found(*lists: bytes, others: list[Party] | None = None, leaf: Party = DEVICE
 
 def of_device(*lists: bytes, **options: object) -> tuple[str, str]:
     """Return verdict and detail on the device, where the root's list is good."""
-    findings = found(*lists, OF_ROOT, **options)  # type: ignore[arg-type]
+    findings = found(*lists, OF_ROOT, **options)  # type: ignore[arg-type]  # each test gives what fits
     judged = [one for one in findings if one.check == "revocation"]
     assert judged[1].verdict == "ok"
     assert all((one.hint is None) == (one.verdict == "ok") for one in findings)
@@ -54,7 +54,7 @@ def scope(**options: object) -> Extensions:
         "indirect_crl": False,
         "only_contains_attribute_certs": False,
     }
-    point = x509.IssuingDistributionPoint(**usual | options)  # type: ignore[arg-type]
+    point = x509.IssuingDistributionPoint(**usual | options)  # type: ignore[arg-type]  # each test gives what fits
     return [(point, True)]
 
 

@@ -31,7 +31,7 @@ def device(*sans: x509.GeneralName, extensions: Extensions = ()) -> Party:
 
 def judged(leaf: Party, **options: object) -> list[Finding]:
     """Return all but the first finding, which is on the validity."""
-    expected = verify.Expected(**options)  # type: ignore[arg-type]
+    expected = verify.Expected(**options)  # type: ignore[arg-type]  # each test gives what fits
     found = verify.certificate(leaf.certificate, expected, NOW)
     assert found[0].check == "validity"
     assert all((one.hint is None) == (one.verdict == "ok") for one in found[1:])

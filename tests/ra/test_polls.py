@@ -20,7 +20,7 @@ def waiting(store: Database, *identifiers: str) -> None:
     """Put requests into the queue."""
     for identifier in identifiers:
         row = rows.request(identifier)
-        store.write(lambda db, row=row: requests.insert(db, row))  # type: ignore[misc]
+        store.write(lambda db, row=row: requests.insert(db, row))  # type: ignore[misc]  # bound now; mypy infers no lambda with a default
 
 
 def test_polls_are_counted_and_written(store: Database, writer: Writer) -> None:
@@ -52,7 +52,7 @@ def test_the_queue_has_an_end(store: Database, writer: Writer) -> None:
         again.admit("192.0.2.1", most=4, most_of_one=100_000)
     for identifier in ("aa", "bb", "cc"):
         store.write(
-            lambda db, i=identifier: requests.decide(  # type: ignore[misc]
+            lambda db, i=identifier: requests.decide(  # type: ignore[misc]  # bound now; mypy infers no lambda with a default
                 db, i, State.REJECTED, by="anna", at=0, note=None
             )
         )

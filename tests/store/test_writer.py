@@ -73,7 +73,7 @@ def test_commits_are_shared(store: Database, writer: Writer) -> None:
 
 def test_the_result_comes_back(writer: Writer) -> None:
     """A unit's result is returned to who submitted it."""
-    results = gather(*(writer.write(lambda _, n=n: n) for n in range(50)))  # type: ignore[misc]
+    results = gather(*(writer.write(lambda _, n=n: n) for n in range(50)))  # type: ignore[misc]  # bound now; mypy infers no lambda with a default
     assert results == list(range(50))
 
 
@@ -163,7 +163,7 @@ def test_an_event_loop_that_ended_disturbs_nobody(store: Database, writer: Write
 
     async def leaves() -> None:
         asyncio.create_task(writer.write(holds))  # noqa: RUF006  # ends with its loop
-        asyncio.create_task(writer.write(insert("01")))  # noqa: RUF006
+        asyncio.create_task(writer.write(insert("01")))  # noqa: RUF006  # it ends with its loop
         await asyncio.to_thread(held.wait, 120)
 
     asyncio.run(leaves())

@@ -66,7 +66,7 @@ def test_a_name_that_was_discovered_will_not(server: EstServer, plant: Plant) ->
 def test_another_name_will_do_with_cmc_ra(plant: Plant, tmp_path: Path, by_name: bool) -> None:
     """RFC 7030 section 3.6.1: id-kp-cmcRA authorizes a server of an explicit anchor."""
     options = {"sans": _OTHER, "usages": (*_SERVER, CMC_RA)}
-    with EstServer(plant, tmp_path, **options).running() as server:  # type: ignore[arg-type]
+    with EstServer(plant, tmp_path, **options).running() as server:  # type: ignore[arg-type]  # each test gives what fits
         ask(server, [plant.certificate], by_name=by_name)
 
 
@@ -188,7 +188,7 @@ def test_openssl_agrees(plant: Plant, tmp_path: Path) -> None:
     command = ["openssl", "s_server", "-accept", "127.0.0.1:0", "-www"]
     command += ["-cert", str(certificate), "-key", str(key)]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, "stdin": subprocess.PIPE}
-    with subprocess.Popen(command, text=True, **pipes) as process:  # type: ignore[call-overload]
+    with subprocess.Popen(command, text=True, **pipes) as process:  # type: ignore[call-overload]  # streams only
         try:
             line = next(line for line in process.stdout if "ACCEPT" in line)
             url = f"https://127.0.0.1:{line.rpartition(':')[2].strip()}/.well-known/est"

@@ -47,12 +47,12 @@ class Case:
 
 def below(issuer: Party, *more: Party, **options: object) -> list[Party]:
     """Return a device's chain: itself, its CA, and what else it presents."""
-    return [vendor.device(issuer, **options), issuer, *more]  # type: ignore[arg-type]
+    return [vendor.device(issuer, **options), issuer, *more]  # type: ignore[arg-type]  # each test gives what fits
 
 
 def devices(**options: object) -> Party:
     """Return an issuing CA below Acme's root."""
-    return vendor.ca("Acme Devices 2", ACME.root, **options)  # type: ignore[arg-type]
+    return vendor.ca("Acme Devices 2", ACME.root, **options)  # type: ignore[arg-type]  # each test gives what fits
 
 
 def limited(

@@ -143,7 +143,7 @@ def test_a_forged_list(
     folder: Path, what: str, options: dict[str, object], revoked: tuple[vendor.Party, ...]
 ) -> None:
     """It neither revokes nor lets pass: the file is broken, and says so."""
-    lists = vendor.crl(ACME.issuing, *revoked, **options)  # type: ignore[arg-type]
+    lists = vendor.crl(ACME.issuing, *revoked, **options)  # type: ignore[arg-type]  # each test gives what fits
     vendor.install(folder, "acme", ACME.root, crls=lists)
     with pytest.raises(Malformed, match=r"vendors/acme\.crl is not signed by .*Acme Devices"):
         Vendors(folder).verify(ACME.chain, NOW)
