@@ -12,7 +12,7 @@ from cipsec.errors import Malformed, StoreFailed
 from cipsec.pki import csr
 from cipsec.pki.csr import CertificateRequest
 from cipsec.ra import granting, polls
-from cipsec.ra.answers import Granted, Refused
+from cipsec.ra.answers import Refused
 from cipsec.ra.config import Config
 from cipsec.ra.enrollment import Enrollment, UserProof
 from cipsec.ra.judge import Case, judge, refusal
@@ -122,21 +122,18 @@ def _answer(db: sqlite3.Connection, case: Case, life: Life) -> Foreseen:
 
 def _granted(db: sqlite3.Connection, case: Case, row: Standing | None, life: Life) -> Decision:
     """Return what becomes of a grant: what an administrator rejected stays rejected."""
-    match granting.answered(db, case, row):
-        case Refused(reason):
-            return _refused(case, reason)
-        case Granted():
-            return case.decision
-        case None:
-            life.require(case.now)
-            return case.decision
+    answer = granting.answered(db, case, row)
+    if isinstance(answer, Refused):
+        return _refused(case, answer.reason)
+    if answer is None:  # it is a new certificate's turn
+        life.require(case.now)
+    return case.decision
 
 
 def _asked(db: sqlite3.Connection, case: Case, row: Standing | None, life: Life) -> Decision:
     """Return what becomes of a request that an administrator decides, or has decided."""
     if row is None:
-        most = case.config.server.max_pending
-        polls.require_room(requests.count_pending(db), most)
+        polls.require_room(requests.count_pending(db), case.config.server.max_pending)
         return case.decision
     match State(row.state):
         case State.PENDING:
@@ -146,13 +143,14 @@ def _asked(db: sqlite3.Connection, case: Case, row: Standing | None, life: Life)
         case State.APPROVED:
             return _approved(db, case, row, life)
         case State.GRANTED:
-            given = granting.again(db, case, row)
-            why = f"certificate {row.serial}, which it has, is not due for renewal"
-            return (
-                replace(case.decision, outcome=Outcome.GRANT, reason=why)
-                if given
-                else case.decision
-            )
+            return _again(db, case, row)
+
+
+def _again(db: sqlite3.Connection, case: Case, row: Standing) -> Decision:
+    if granting.again(db, case, row) is None:
+        return case.decision
+    why = f"certificate {row.serial}, which it has, is not due for renewal"
+    return replace(case.decision, outcome=Outcome.GRANT, reason=why)
 
 
 def _approved(db: sqlite3.Connection, case: Case, row: Standing, life: Life) -> Decision:
