@@ -13,8 +13,7 @@ import typer
 
 from cipsec import files, safe, times
 from cipsec._cli import actor, ask
-from cipsec._cli.ca_requests import Note, check_text
-from cipsec._cli.options import CaDir, DryRun, Force, Output, PassphraseFile
+from cipsec._cli.options import CaDir, DryRun, Force, Note, Output, PassphraseFile, check_text
 from cipsec._cli.talk import Talk
 from cipsec.errors import AlreadyExists, LocalState, UsageError
 

@@ -14,10 +14,9 @@ import typer
 from cipsec import files, times
 from cipsec._cli import actor, ca_provision_card, exits
 from cipsec._cli.ca_issue import passphrase
-from cipsec._cli.ca_requests import Note, check_text
 from cipsec._cli.card import LastTries, PinFile, ReaderName
 from cipsec._cli.card_writing import ManagementKeyFile
-from cipsec._cli.options import CaDir, KeyTypeName, PassphraseFile, Yes
+from cipsec._cli.options import CaDir, KeyTypeName, Note, PassphraseFile, Yes, check_text
 from cipsec._cli.talk import Talk
 from cipsec.errors import LocalState, UsageError
 

@@ -12,7 +12,7 @@ import typer
 from cipsec import safe, times
 from cipsec._cli import actor, ask, exits
 from cipsec._cli.ids import waiting
-from cipsec._cli.options import CaDir, DryRun, Yes
+from cipsec._cli.options import CaDir, DryRun, Note, Yes, check_text
 from cipsec._cli.talk import Talk
 from cipsec.errors import NotFound, UsageError
 
@@ -29,7 +29,6 @@ Ids = Annotated[
     list[str] | None,
     typer.Argument(metavar="ID…", autocompletion=waiting, help="Requests, by 8 or more digits."),
 ]
-Note = Annotated[str | None, typer.Option("--note", metavar="TEXT", help="Why; kept on record.")]
 Match = Annotated[
     str | None,
     typer.Option(
@@ -159,14 +158,6 @@ def _check(wish: _Wish) -> None:
     if wish.expect is not None and wish.match is None:
         raise UsageError("--expect counts what --match finds", hint="leave it out")
     check_text(wish.note, "--note")
-
-
-def check_text(text: str | None, option: str) -> None:
-    """Raise UsageError for bytes on the command line that are not text, and cannot be kept."""
-    try:
-        (text or "").encode()
-    except UnicodeEncodeError:
-        raise UsageError(f"what {option} gives is not UTF-8 text") from None
 
 
 def _decide(database: Database, ids: list[str], wish: _Wish) -> list[Decided]:

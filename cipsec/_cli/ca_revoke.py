@@ -11,8 +11,7 @@ import typer
 
 from cipsec import safe, times
 from cipsec._cli import actor, ask, exits
-from cipsec._cli.ca_requests import Note, check_text
-from cipsec._cli.options import CaDir, DryRun, Yes, one_of
+from cipsec._cli.options import CaDir, DryRun, Note, Yes, check_text, one_of
 from cipsec._cli.talk import Talk
 from cipsec.errors import CipsecError, LocalState, UsageError
 

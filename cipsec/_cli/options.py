@@ -85,6 +85,7 @@ PassphraseFile = Annotated[
     str | None,
     typer.Option("--passphrase-file", metavar="FILE", help="Read the passphrase; - for stdin."),
 ]
+Note = Annotated[str | None, typer.Option("--note", metavar="TEXT", help="Why; kept on record.")]
 KeyTypeName = Annotated[
     str,
     typer.Option(
@@ -244,3 +245,11 @@ def _sign(
     del invoke.__wrapped__  # type: ignore[attr-defined]  # else inspect follows it
     invoke.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # read by typer
     invoke.__annotations__ = {p.name: p.annotation for p in parameters}
+
+
+def check_text(text: str | None, option: str) -> None:
+    """Raise UsageError for bytes on the command line that are not text, and cannot be kept."""
+    try:
+        (text or "").encode()
+    except UnicodeEncodeError:
+        raise UsageError(f"what {option} gives is not UTF-8 text") from None
