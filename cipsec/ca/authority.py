@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID, ObjectIdentifier
 
 from cipsec.ca import crl
@@ -18,13 +18,15 @@ from cipsec.ca.life import Life
 from cipsec.ca.profile import Profile, kept
 from cipsec.ca.tbs import Encoder, Extension
 from cipsec.errors import Malformed
-from cipsec.pki import keys
+from cipsec.pki import der, keys
 from cipsec.pki.chain import directly_issued
 from cipsec.pki.csr import CertificateRequest
 from cipsec.pki.device import SUBJECT_DIRECTORY_ATTRIBUTES, Mac, mac_attributes
 from cipsec.pki.names import show_serial
 
 _RANDOM_BITS = 80
+_SEQUENCE = 0x30
+_RSASSA_PSS = bytes.fromhex("06092a864886f70d01010a")  # its number in DER
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +91,7 @@ class Authority:
             serial=serial,
             period=period,
             extensions=self._extensions(request, profile, sans, mac),
+            key=_by_name(request),
         )
         return Issued(der, show_serial(serial), sans, *period)
 
@@ -116,7 +119,7 @@ class Authority:
         mac: Mac | None,
     ) -> list[Extension]:
         constraints, authority = self._fixed
-        usage = _usage(request.public_key, profile.usages)
+        usage = _usage(request, profile.usages)
         extensions = [constraints, usage, _extended_usage(profile.usages)]
         if sans:
             # Critical where the subject is empty: RFC 5280 section 4.2.1.6.
@@ -212,11 +215,28 @@ _SIGNS = _encode(_key_usage(), critical=True)
 _SIGNS_AND_ENCIPHERS = _encode(_key_usage(enciphers=True), critical=True)
 
 
-def _usage(key: keys.PublicKey, usages: Sequence[ObjectIdentifier]) -> Extension:
-    """Return the key usage: of a server's RSA key also the key transport of old cipher suites."""
+def _usage(request: CertificateRequest, usages: Sequence[ObjectIdentifier]) -> Extension:
+    """Return the key usage: of a server's RSA key also the key transport of old cipher suites.
+
+    A key for RSASSA-PSS only signs, and may not be said to do more (RFC 4055 section 1.2).
+    """
     serves = ExtendedKeyUsageOID.SERVER_AUTH in usages
-    is_rsa = isinstance(key, rsa.RSAPublicKey)
-    return _SIGNS_AND_ENCIPHERS if serves and is_rsa else _SIGNS
+    is_rsa = isinstance(request.public_key, rsa.RSAPublicKey)
+    transports = is_rsa and _RSASSA_PSS not in request.parsed.tbs_certrequest_bytes
+    return _SIGNS_AND_ENCIPHERS if serves and transports else _SIGNS
+
+
+def _by_name(request: CertificateRequest) -> bytes | None:
+    """Return an EC key with the name of its curve, where the request describes that in numbers.
+
+    RFC 5480 section 2.1.1 forbids the numbers in certificates, and peers refuse them. A compressed
+    point, which it allows, stays as it is.
+    """
+    if request.key_is_usual or not isinstance(request.public_key, ec.EllipticCurvePublicKey):
+        return None
+    (_, algorithm), _ = der.elements(der.content(request.spki))
+    named = der.element(_SEQUENCE, algorithm) in request.parsed.tbs_certrequest_bytes
+    return None if named else request.spki
 
 
 @functools.cache

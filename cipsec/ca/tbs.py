@@ -90,8 +90,12 @@ class Encoder:
         serial: int,
         period: tuple[datetime, datetime],
         extensions: Sequence[Extension],
+        key: bytes | None = None,
     ) -> bytes:
-        """Return the signed certificate in DER, with the request's subject and key."""
+        """Return the signed certificate in DER, with the request's subject and key.
+
+        `key` is the latter as it is to be written, where not as in the request.
+        """
         info = asn1.decode_der(_RequestInfo, request.tbs_certrequest_bytes)
         tbs = asn1.encode_der(
             _Tbs(
@@ -101,7 +105,7 @@ class Encoder:
                 issuer=self._issuer,
                 validity=_Validity(not_before=asn1_time(period[0]), not_after=asn1_time(period[1])),
                 subject=info.subject,
-                spki=info.spki,
+                spki=_tlv(key) if key else info.spki,
                 extensions=list(extensions),
             )
         )

@@ -66,6 +66,11 @@ class CertificateRequest:
         """Return the device it names first; whether it names another one too, `reading` tells."""
         return self.reading.identity
 
+    @property
+    def key_is_usual(self) -> bool:
+        """Tell whether the CSR has its key as `spki` has it, as RFC 5480 or 3279 write it."""
+        return self.spki in self.parsed.tbs_certrequest_bytes
+
     def extension(self, oid: x509.ObjectIdentifier) -> x509.Extension[x509.ExtensionType] | None:
         """Return the requested extension of that kind, if any."""
         return next((e for e in self.extensions if e.oid == oid), None)

@@ -29,7 +29,7 @@ from cipsec.pki.csr import CertificateRequest
 from cipsec.pki.device import SUBJECT_DIRECTORY_ATTRIBUTES, Mac, mac_attributes
 from cipsec.pki.keys import KeyType
 from cipsec.pki.names import parse_subject
-from tests.support import der
+from tests.support import der, programs
 
 NOW = datetime(2026, 11, 23, 5, 0, tzinfo=UTC)
 PROFILE = profile.endpoint(timedelta(days=730), timedelta(hours=24))
@@ -281,6 +281,33 @@ def test_public_key_stays_byte_for_byte() -> None:
     certificate = x509.load_der_x509_certificate(issued.der)
     assert spki in certificate.tbs_certificate_bytes
     assert certificate.public_key() == own
+
+
+@pytest.mark.programs
+def test_a_curve_in_numbers_is_named(tmp_path: Path) -> None:
+    """RFC 5480 section 2.1.1 forbids the numbers in certificates; the key stays what it is."""
+    programs.need("openssl")
+    make = ("openssl", "req", "-new", "-nodes", "-subj", "/CN=a", "-keyout", tmp_path / "k")
+    curve = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-384")
+    numbers = ("-pkeyopt", "ec_param_enc:explicit", "-outform", "DER")
+    request = csr.parse(programs.run(*make, *curve, *numbers).stdout)
+    assert request.spki not in request.der
+    issued = authority(KeyType.EC_P256).issue(request, PROFILE, now=NOW)
+    certificate = x509.load_der_x509_certificate(issued.der)
+    assert request.spki in certificate.tbs_certificate_bytes
+    assert certificate.public_key() == request.public_key
+
+
+@pytest.mark.programs
+def test_a_key_for_pss_only_signs(tmp_path: Path) -> None:
+    """RFC 4055 section 1.2: no keyEncipherment, as other RSA keys have it."""
+    programs.need("openssl")
+    make = ("openssl", "req", "-new", "-nodes", "-subj", "/CN=a", "-keyout", tmp_path / "k")
+    request = csr.parse(programs.run(*make, "-newkey", "rsa-pss", "-outform", "DER").stdout)
+    issued = authority(KeyType.EC_P256).issue(request, PROFILE, now=NOW)
+    extensions = x509.load_der_x509_certificate(issued.der).extensions
+    usage = extensions.get_extension_for_class(x509.KeyUsage).value
+    assert (usage.digital_signature, usage.key_encipherment) == (True, False)
 
 
 def test_nothing_but_the_mac_address_comes_back() -> None:
