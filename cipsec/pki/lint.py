@@ -14,7 +14,14 @@ from cryptography.x509.oid import AttributeOID, ExtendedKeyUsageOID, NameOID
 
 from cipsec.errors import Malformed, WeakKey
 from cipsec.pki import keys
-from cipsec.pki.csr import EXTENSION_REQUESTS, MAX_DER, MOST_NAMES, SERVED_HASHES, repeated
+from cipsec.pki.csr import (
+    CHANGE_SUBJECT_NAME,
+    EXTENSION_REQUESTS,
+    MAX_DER,
+    MOST_NAMES,
+    SERVED_HASHES,
+    repeated,
+)
 from cipsec.pki.describe import (
     extended_key_usage,
     extension_name,
@@ -106,7 +113,8 @@ def _key(parsed: x509.CertificateSigningRequest) -> Iterator[Finding]:
     yield Finding("key", "ok", keys.type_name(key))
     if keys.spki(key) not in parsed.tbs_certrequest_bytes:
         # Read all the same; peers that follow RFC 5480 section 2.1.1 refuse it.
-        yield Finding("key", "warn", "its curve or algorithm is not written as RFC 5480 says")
+        detail = "its curve or algorithm is not written as RFC 5480 or 3279 says"
+        yield Finding("key", "warn", detail)
 
 
 def _hash(parsed: x509.CertificateSigningRequest) -> Finding:
@@ -206,6 +214,8 @@ def _attributes(parsed: x509.CertificateSigningRequest) -> Iterator[Finding]:
     for oid in sorted(others, key=lambda oid: oid.dotted_string):
         if oid == AttributeOID.CHALLENGE_PASSWORD:
             yield Finding("attributes", "warn", _CHALLENGE)
+        elif oid == CHANGE_SUBJECT_NAME:
+            yield Finding("attributes", "fail", _OTHER_NAMES, _LEAVE_OUT)
         else:
             yield Finding("attributes", "warn", f"{oid.dotted_string} is not known, nor looked at")
     if not others and not again:
@@ -215,6 +225,11 @@ def _attributes(parsed: x509.CertificateSigningRequest) -> Iterator[Finding]:
 _CHALLENGE = (
     "a challengePassword is there: in EST it ties the request to one TLS connection"
     " (RFC 7030 section 3.5)"
+)
+
+_OTHER_NAMES = (
+    "asks for other names by ChangeSubjectName (RFC 6402 section 2.8): a CA refuses it, unless its"
+    " ca.toml says to ignore that"
 )
 
 

@@ -121,6 +121,14 @@ def test_attributes_are_told_one_by_one() -> None:
     assert "sesame" not in str(found)
 
 
+def test_other_names_by_an_attribute_fail() -> None:
+    """What a CA refuses is not said to be unknown and not looked at."""
+    oid = csr.CHANGE_SUBJECT_NAME.dotted_string
+    made = der.request(der.requested(SAN), der.attribute(oid, der.name()))
+    assert objections.to_change(csr.parse(made))
+    assert "by ChangeSubjectName" in _fails(made)["attributes"]
+
+
 def test_attributes_that_cannot_be_read_fail() -> None:
     """Two values where RFC 2985 has one."""
     two = der.attribute(der.CHALLENGE, der.tlv(0x13, b"x"), der.tlv(0x13, b"y"))
