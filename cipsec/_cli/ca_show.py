@@ -54,15 +54,19 @@ def show(talk: Talk, given: Id = None, *, ca_dir: CaDir = None) -> None:
             own = database.read(lambda db: _ca(talk, folder, db))
             _print(talk, "ca", {**own, "crl": _list(folder, database)})
             return
-        digits = _digits(given)
-        found = database.read(lambda db: _find(db, digits))
+        found = database.read(lambda db: _find(db, given))
     key, record = found
     _print(talk, key, record)
 
 
+def _written(given: str) -> str:
+    """Return what may be the hex digits of an id, which openssl writes large and with colons."""
+    return given.strip().lower().replace(":", "")
+
+
 def _digits(given: str) -> str:
-    """Return the hex digits of an id as people and openssl write them; raise UsageError."""
-    digits = given.strip().lower().replace(":", "")
+    """Return the digits that an id begins with; raise UsageError for others, and for few."""
+    digits = _written(given)
     if len(digits) < _SHORTEST or not set(digits) <= set("0123456789abcdef"):
         raise UsageError(
             f"{given!r} is neither a request's id nor a serial number",
@@ -71,9 +75,14 @@ def _digits(given: str) -> str:
     return digits
 
 
-def _find(db: sqlite3.Connection, digits: str) -> tuple[str, dict[str, object]]:
+def _find(db: sqlite3.Connection, given: str) -> tuple[str, dict[str, object]]:
     from cipsec.store import certificates, requests
 
+    # Whole it may be short: of a CA that counted, and revoked here by its serial number.
+    whole = certificates.by_serial(db, _written(given))
+    if whole is not None:
+        return "certificate", _certificate(whole)
+    digits = _digits(given)
     asked = requests.by_prefix(db, digits)
     issued = certificates.by_serial_prefix(db, digits)
     match asked, issued:

@@ -188,6 +188,10 @@ def test_revoke_what_is_not_on_record(on_ca: Cipsec, ca_folder: CaFolder) -> Non
     shown = on_ca("ca", "show", serial, "--json")
     assert shown.json["certificate"]["subject"] == "not on record"
     assert on_ca("ca", "show", serial).code == 0
+    assert on_ca("ca", "revoke", "--unknown", "02", "01020304", "0102030405", "-y").code == 0
+    for short in ("02", "01020304"):
+        whole = on_ca("ca", "show", short, "--json").json["certificate"]
+        assert (whole["serial"], whole["status"]) == (short, "revoked")
     for wrong in ("xyz", "", "1" * 41, "01:02:zz"):
         ran = on_ca("ca", "revoke", "--unknown", wrong, "-y")
         assert (ran.code, "whole serial number" in ran.err) == (2, True)
