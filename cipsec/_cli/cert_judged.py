@@ -28,13 +28,13 @@ _SUFFIXES = {".pem", ".crt", ".cer", ".der", ".p7b", ".p7c"}
 
 @dataclass(frozen=True, slots=True)
 class Looked:
-    """What is looked at: files and folders as they were named, against which profile.
+    """What is looked at: files and folders as they were named, against which profiles.
 
     `passphrase_file` opens what is PKCS#12 among them.
     """
 
     given: Sequence[str]
-    profile: str | None = None
+    profiles: frozenset[str] = frozenset()
     passphrase_file: str | None = None
 
 
@@ -79,7 +79,7 @@ def _findings(
             told = f"of {held.source} that of {_whose(leaf)} is judged, the others help it"
             talk.say(f"cipsec: {told}")
         say_left(talk, held, CERTIFICATE)
-        yield from _judged(leaf, others, expected, at, looked.profile)
+        yield from _judged(leaf, others, expected, at, looked.profiles)
     except (LocalState, Malformed) as error:
         if not several:
             raise
@@ -101,15 +101,15 @@ def _judged(
     others: Sequence[x509.Certificate],
     expected: verify.Expected,
     at: datetime,
-    profile: str | None,
+    profiles: frozenset[str],
 ) -> list[Finding]:
     with_others = dataclasses.replace(expected, intermediates=[*others, *expected.intermediates])
     findings = verify.certificate(leaf, with_others, at)
-    if profile == "rfc5280":
+    if "rfc5280" in profiles:
         from cipsec.pki import rfc5280
 
         findings += rfc5280.certificate(leaf)
-    elif profile == "cip":
+    if "cip" in profiles:
         from cipsec.pki import cip
 
         findings += cip.certificate(leaf, others, at)

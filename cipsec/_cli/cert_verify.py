@@ -51,12 +51,12 @@ Purpose = Annotated[
     ),
 ]
 At = Annotated[str | None, typer.Option("--at", metavar="TIME", help="Judge at this time.")]
-Profile = Annotated[
-    str | None,
+Profiles = Annotated[
+    list[str] | None,
     typer.Option(
         metavar="rfc5280|cip",
         autocompletion=one_of("rfc5280", "cip"),
-        help="Look at all of it: by the RFC, for a CIP endpoint.",
+        help="Look at all of it: by the RFC, for a CIP endpoint; repeatable.",
     ),
 ]
 _PROFILES = ("rfc5280", "cip")
@@ -73,7 +73,7 @@ def verify(
     name: Name = None,
     purpose: Purpose = "any",
     at: At = None,
-    profile: Profile = None,
+    profile: Profiles = None,
     passphrase_file: PassphraseFile = None,
 ) -> int | None:
     """Judge certificates; exit code 10 when a check fails. Without --trust no path is judged.
@@ -90,8 +90,9 @@ def verify(
     _check_usage(given, trust, intermediates, crl, key)
     if purpose not in verify.PURPOSES:
         raise UsageError(f"{purpose!r} is not a purpose", hint="choose client, server or any")
-    if profile not in (None, *_PROFILES):
-        raise UsageError(f"{profile!r} is not a profile", hint="choose rfc5280 or cip")
+    profiles = frozenset(profile or ())
+    if strange := profiles - set(_PROFILES):
+        raise UsageError(f"{min(strange)!r} is not a profile", hint="choose rfc5280 or cip")
     expected = verify.Expected(
         anchors=_certificates(talk, trust, passphrase_file) if trust else None,
         intermediates=_certificates(talk, intermediates or (), passphrase_file),
@@ -101,7 +102,7 @@ def verify(
         purpose=purpose,
     )
     moment = times.parse_time(at) if at is not None else times.now()
-    looked = Looked(given, profile, passphrase_file)
+    looked = Looked(given, profiles, passphrase_file)
     return exits.NO if judge(talk, looked, expected, moment) else None
 
 

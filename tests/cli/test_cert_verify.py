@@ -326,6 +326,18 @@ def test_profiles(cipsec: Cipsec, profile: str) -> None:
     assert ran.code == (10 if "fail" in [row["verdict"] for row in wrong] else 0)
 
 
+def test_both_profiles(cipsec: Cipsec) -> None:
+    """Neither is dropped for the other."""
+    Path("old.der").write_bytes(der.certificate())
+
+    def found(*options: str) -> list[dict[str, str]]:
+        ran = cipsec("cert", "verify", "old.der", *options, "--json")
+        return [row for row in ran.json["findings"] if row["check"] != "validity"]
+
+    rfc, cip = ("--profile", "rfc5280"), ("--profile", "cip")
+    assert found(*cip, *rfc) == found(*rfc, *cip) == found(*rfc) + found(*cip)
+
+
 def test_hostile_names(cipsec: Cipsec) -> None:
     """What a certificate says reaches no terminal as it is."""
     name = der.name((der.COMMON_NAME, der.UTF8, b"\x1b[2K\x1b]0;x\x07[red]\xe2\x80\xae"))
