@@ -6,6 +6,7 @@ their tools are known to do says "unverified", and is never more than a warning.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 
@@ -208,6 +209,12 @@ _LONGER = "have it issued for longer: validity in the CA's ca.toml"
 
 
 def _extensions(looked_at: Specimen) -> Iterator[Remark]:
+    """Each once, for programs refuse the whole certificate else, and none that is damaged."""
+    raw = looked_at.anatomy.extensions or ()
+    for oid, count in Counter(one.oid for one in raw).items():
+        if count > 1:
+            shown = extension_name(x509.ObjectIdentifier(oid))
+            yield Remark("fail", f"{shown} is there {count} times")
     for oid, reason in looked_at.unreadable.items():
         shown = extension_name(x509.ObjectIdentifier(oid))
         yield Remark("fail", f"{shown} cannot be read: {reason}")

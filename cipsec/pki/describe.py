@@ -13,7 +13,12 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
-from cryptography.x509.oid import AttributeOID, ExtendedKeyUsageOID, SignatureAlgorithmOID
+from cryptography.x509.oid import (
+    AttributeOID,
+    ExtendedKeyUsageOID,
+    ExtensionOID,
+    SignatureAlgorithmOID,
+)
 
 from cipsec.pki import keys
 from cipsec.pki.csr import EXTENSION_REQUESTS
@@ -58,7 +63,12 @@ _EXTENSIONS = {
     x509.AuthorityKeyIdentifier.oid: "authorityKeyIdentifier",
     x509.NameConstraints.oid: "nameConstraints",
     x509.CertificatePolicies.oid: "certificatePolicies",
+    ExtensionOID.POLICY_MAPPINGS: "policyMappings",
+    x509.PolicyConstraints.oid: "policyConstraints",
+    x509.InhibitAnyPolicy.oid: "inhibitAnyPolicy",
+    x509.IssuerAlternativeName.oid: "issuerAltName",
     x509.CRLDistributionPoints.oid: "cRLDistributionPoints",
+    x509.FreshestCRL.oid: "freshestCRL",
     x509.AuthorityInformationAccess.oid: "authorityInfoAccess",
     SUBJECT_DIRECTORY_ATTRIBUTES: "subjectDirectoryAttributes",
 }

@@ -84,7 +84,7 @@ def _processed(state: _State, certificate: x509.Certificate, *, last: bool) -> _
 
 def _prepared(state: _State, ca: x509.Certificate) -> _State:
     """Section 6.1.4 (a), (b) and (h) to (j)."""
-    state = replace(state, level=_mapped(state, _mappings(ca)))
+    state = replace(state, level=_mapped(state, mappings(ca.extensions)))
     if not is_self_issued(ca):
         state = replace(
             state,
@@ -112,9 +112,13 @@ def _mapped(state: _State, mappings: _Mappings) -> _Level:
     return level
 
 
-def _mappings(ca: x509.Certificate) -> _Mappings:
+def mappings(extensions: x509.Extensions) -> Mapping[str, frozenset[str]]:
+    """Return what each policy is mapped to; nothing without the extension (section 4.2.1.5).
+
+    Raises Untrusted for a mapping from or to any policy, ValueError for what cannot be read.
+    """
     found: dict[str, frozenset[str]] = {}
-    for extension in ca.extensions:
+    for extension in extensions:
         if extension.oid == ExtensionOID.POLICY_MAPPINGS:
             for _, pair in der.elements(der.only(extension.value.public_bytes(), _SEQUENCE)):
                 issuers, subjects = (der.dotted(content) for _, content in der.elements(pair))

@@ -12,8 +12,11 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID
 
+from cipsec.errors import Untrusted
+from cipsec.pki import policies
 from cipsec.pki.describe import extended_key_usage, extension_name, key_usages
 from cipsec.pki.device import SUBJECT_DIRECTORY_ATTRIBUTES
+from cipsec.pki.faults import UNREADABLE
 from cipsec.pki.lints import Check, Remark, Specimen
 from cipsec.pki.names import is_host_name, show_san
 
@@ -236,11 +239,36 @@ def _name_constraints(looked_at: Specimen) -> Iterator[Remark]:
 
 
 def _policies(looked_at: Specimen) -> Iterator[Remark]:
-    """Section 4.2.1.4."""
-    found = looked_at.value(x509.CertificatePolicies) or ()
+    """Sections 4.2.1.4, 4.2.1.5, 4.2.1.11 and 4.2.1.14."""
+    value = looked_at.value(x509.CertificatePolicies)
+    found = value or ()
+    if value is not None and not list(value):
+        yield Remark("fail", "the list of policies is empty; it has to be absent")
     for oid, count in Counter(one.policy_identifier.dotted_string for one in found).items():
         if count > 1:
             yield Remark("fail", f"the policy {oid} is there {count} times")
+    for extension in looked_at.extensions:
+        if extension.oid in policies.UNDERSTOOD and not looked_at.is_ca:
+            yield Remark("warn", f"{_name(extension.oid.dotted_string)} is for CAs only")
+    yield from _mappings(looked_at, {one.policy_identifier.dotted_string for one in found})
+
+
+def _mappings(looked_at: Specimen, asserted: set[str]) -> Iterator[Remark]:
+    """Section 4.2.1.5; `asserted` are the policies that the certificate itself is issued under."""
+    if not looked_at.has(ExtensionOID.POLICY_MAPPINGS):
+        return
+    try:
+        found = policies.mappings(looked_at.extensions)
+    except Untrusted:
+        yield Remark("fail", "a policy is mapped from or to any policy")
+        return
+    except UNREADABLE:
+        yield Remark("fail", "the policy mappings cannot be read")
+        return
+    if not found:
+        yield Remark("fail", "the list of policy mappings is empty; it has to be absent")
+    for oid in sorted(found.keys() - asserted):
+        yield Remark("warn", f"the policy {oid} is mapped, and is none of the certificate's own")
 
 
 EXTENSIONS: dict[str, Check] = {

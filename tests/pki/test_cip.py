@@ -22,6 +22,7 @@ from tests.pki.specimens import (
     NO_CA,
     SIGNS,
     SIGNS_ALL,
+    USUAL,
     make,
     without,
 )
@@ -162,6 +163,11 @@ CASES: dict[str, tuple[dict[str, Any], str, str | None]] = {
         {"subject": der.name((der.COMMON_NAME, der.UTF8, b"a" * 256))},
         "cip strings",
         "warn: 2.5.4.3 has more than the 255 octets",
+    ),
+    "an extension twice": (
+        {"extensions": (*USUAL, NAMED)},
+        "cip extensions",
+        "fail: subjectAltName is there 2 times",
     ),
     "version 1": ({"extensions": None, "version": b""}, "cip version", "fail: "),
 }

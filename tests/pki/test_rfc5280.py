@@ -221,12 +221,19 @@ def eku(*oids: str, critical: bool = False) -> bytes:
     return der.extension(EXTENDED_KEY_USAGE, value, critical=critical)
 
 
+def mapped(*oids: str) -> bytes:
+    """Return policy mappings, from the first to the second, or none at all."""
+    value = der.sequence(der.sequence(*map(der.oid, oids))) if oids else EMPTY
+    return der.extension("2.5.29.33", value, critical=True)
+
+
 SERVER, ANY = "1.3.6.1.5.5.7.3.1", "2.5.29.37.0"
 CONSTRAINTS = der.sequence(der.tlv(0xA0, der.sequence(der.tlv(0x82, b"plant.local"))))
 WITH_MINIMUM = der.sequence(
     der.tlv(0xA0, der.sequence(der.tlv(0x82, b"plant.local"), b"\x80\x01\x01"))
 )
 POLICY = der.sequence(der.oid("1.2.3"))
+POLICIES = der.extension("2.5.29.32", der.sequence(POLICY))
 LIMITED = der.extension(der.BASIC_CONSTRAINTS, b"\x30\x06\x01\x01\xff\x02\x01\x00", critical=True)
 CERT_SIGN_ONLY = usage(b"\x02\x04")
 EXTENSIONS = {
@@ -365,6 +372,46 @@ EXTENSIONS = {
         make((*USUAL, der.extension("2.5.29.32", der.sequence(POLICY, POLICY)))),
         "policies",
         "fail: the policy 1.2.3 is there 2 times",
+    ),
+    "no policies": (
+        make((*USUAL, der.extension("2.5.29.32", EMPTY))),
+        "policies",
+        "fail: the list of policies is empty",
+    ),
+    "mappings of no CA": (
+        make((*USUAL, POLICIES, mapped("1.2.3", "1.2.4"))),
+        "policies",
+        "warn: policyMappings is for CAs only",
+    ),
+    "policy constraints of no CA": (
+        make((*USUAL, der.extension("2.5.29.36", b"\x30\x03\x80\x01\x00", critical=True))),
+        "policies",
+        "warn: policyConstraints is for CAs only",
+    ),
+    "from any policy": (
+        ca(CA, SIGNS_ALL, HAS_SKI, HAS_AKI, POLICIES, mapped("2.5.29.32.0", "1.2.4")),
+        "policies",
+        "fail: a policy is mapped from or to any",
+    ),
+    "to any policy": (
+        ca(CA, SIGNS_ALL, HAS_SKI, HAS_AKI, POLICIES, mapped("1.2.3", "2.5.29.32.0")),
+        "policies",
+        "fail: a policy is mapped from or to any",
+    ),
+    "mappings of a policy it has not": (
+        ca(CA, SIGNS_ALL, HAS_SKI, HAS_AKI, POLICIES, mapped("1.2.9", "1.2.4")),
+        "policies",
+        "warn: the policy 1.2.9 is mapped",
+    ),
+    "no mappings": (
+        ca(CA, SIGNS_ALL, HAS_SKI, HAS_AKI, POLICIES, mapped()),
+        "policies",
+        "fail: the list of policy mappings is empty",
+    ),
+    "mappings that are none": (
+        ca(CA, SIGNS_ALL, HAS_SKI, HAS_AKI, der.extension("2.5.29.33", NULL, critical=True)),
+        "policies",
+        "fail: the policy mappings cannot be read",
     ),
 }
 
