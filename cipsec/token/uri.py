@@ -42,8 +42,8 @@ class KeyUri:
         _check(where, how, text)
         identifier = unquote_to_bytes(where["id"]) if "id" in where else None
         return cls(
-            token=unquote(where["token"]),
-            module=Path(unquote(how["module-path"])),
+            token=_plain(where["token"]),
+            module=Path(_plain(how["module-path"])),
             object=_text(where, "object"),
             id=identifier,
             serial=_text(where, "serial"),
@@ -121,7 +121,7 @@ def _check(where: dict[str, str], how: dict[str, str], text: str) -> None:
         raise UsageError(f"{text!r} names no token, or no key on it", hint=_EXAMPLE)
     if where.get("type", "private") != "private":
         raise UsageError(f"{text!r} is not the URI of a private key", hint=_EXAMPLE)
-    module = unquote(how.get("module-path", ""))
+    module = _plain(how.get("module-path", ""))
     if not Path(module).is_absolute():
         raise UsageError(
             f"{text!r} does not say which library speaks to the token",
@@ -130,13 +130,24 @@ def _check(where: dict[str, str], how: dict[str, str], text: str) -> None:
 
 
 def _text(found: dict[str, str], name: str) -> str | None:
-    return unquote(found[name]) if name in found else None
+    return _plain(found[name]) if name in found else None
+
+
+def _plain(text: str) -> str:
+    """Return what an attribute says; raise UsageError where it is no text (RFC 7512 section 2.3).
+
+    Another name put in its place would name another key, or be given to a new one.
+    """
+    try:
+        return unquote(text, errors="strict")
+    except UnicodeDecodeError:
+        raise UsageError("a PKCS#11 URI has octets that are not UTF-8", hint=_EXAMPLE) from None
 
 
 def _pin_source(value: str | None) -> Path | None:
     if value is None:
         return None
-    path = Path(unquote(value).removeprefix("file:"))
+    path = Path(_plain(value).removeprefix("file:"))
     if not path.is_absolute():
         raise UsageError("pin-source names a file", hint="pin-source=file:/etc/cipsec/pin")
     return path

@@ -61,6 +61,7 @@ def test_written_and_read(token: str, label: str, identifier: bytes | None) -> N
         ("pkcs11:token=a;object=b;slot-id=7" + _MODULE, "'slot-id' in a PKCS#11 URI"),
         ("pkcs11:token=a;token=b;object=c" + _MODULE, "is not a PKCS#11 URI"),
         ("pkcs11:token=a;object" + _MODULE, "is not a PKCS#11 URI"),
+        ("pkcs11:token=a;object=l%ff" + _MODULE, "octets that are not UTF-8"),
         ("pkcs11:token=a;object=b" + _MODULE + "&pin-source=|rm", "pin-source names a file"),
         ("pkcs11:token=a;object=b" + _MODULE + "&x=y", "'x' in a PKCS#11 URI"),
     ],
