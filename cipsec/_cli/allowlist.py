@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import datetime
+from itertools import chain, starmap
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,6 +20,8 @@ from cipsec._cli.allowlist_shown import (
     ListName,
     chosen,
     counted,
+    counts,
+    entries_of,
     lists_of,
     record_events,
     show,
@@ -27,6 +30,7 @@ from cipsec._cli.allowlist_shown import (
 )
 from cipsec._cli.allowlist_tables import export, import_
 from cipsec._cli.options import CaDir, DryRun, Force, command, group
+from cipsec._cli.rows import Again
 from cipsec._cli.talk import Talk
 from cipsec.errors import Malformed, NotFound, UsageError
 from cipsec.store.codes import Code
@@ -62,12 +66,13 @@ def listing(talk: Talk, *, list_name: ListName = None, ca_dir: CaDir = None) -> 
 
     ca_folder = open_folder(ca_dir)
     folder = lists_of(ca_folder)
-    found = [one for name in those(folder, list_name) for one in _entries(folder, name)]
-    if not found:
+    tables = [(name, _table(folder, name)) for name in those(folder, list_name)]
+    if not any(len(table) for _, table in tables):
         talk.say("cipsec: no device is listed; add one with: cipsec allowlist add VENDOR:SERIAL")
+    found = Again(lambda: chain.from_iterable(starmap(entries_of, tables)))
     with closing(ca_folder.store()) as database:
-        records = database.read(lambda db: [counted(db, listed) for listed in found])
-    talk.table("entries", COLUMNS_COUNTED, records)
+        used = database.read(lambda db: counts(db, found))
+    talk.table("entries", COLUMNS_COUNTED, Again(lambda: map(counted, found, used)))
 
 
 @command(app, "add")
@@ -201,15 +206,13 @@ def _tell(talk: Talk, what: str, devices: list[DeviceId | Mac], *, dry_run: bool
     talk.say(f"cipsec: {many} {'would be ' if dry_run else ''}{what}")
 
 
-def _entries(folder: Path, name: str) -> list[Listed]:
-    """Return all entries of a list in order; raise Malformed."""
+def _table(folder: Path, name: str) -> Table:
+    """Return a list; raise Malformed."""
     from cipsec.ra.allowlist import load
-    from cipsec.ra.allowlist.entries import Listed
     from cipsec.ra.allowlist.place import Place
 
     place = Place(folder, name)
-    table = load.here(place).table(place)
-    return [Listed(name, line, row.entry()) for line, row in table]
+    return load.here(place).table(place)
 
 
 def _outcome(folder: Path, name: str) -> Table | tuple[Fault, ...]:

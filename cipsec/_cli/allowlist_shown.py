@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,6 +12,7 @@ import typer
 
 from cipsec import times
 from cipsec._cli import actor
+from cipsec._cli.rows import Again
 from cipsec._cli.talk import Talk
 from cipsec.errors import NotFound
 from cipsec.store.codes import Code
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from cipsec.ca_folder import CaFolder
     from cipsec.pki.device import DeviceId, Mac
     from cipsec.ra.allowlist.entries import Listed
+    from cipsec.ra.allowlist.table import Table
 
 DEFAULT = "default"
 COLUMNS = ("device", "name", "until", "uses", "note", "list", "line")
@@ -79,10 +82,14 @@ def record(listed: Listed) -> dict[str, object]:
     }
 
 
-def counted(db: sqlite3.Connection, listed: Listed) -> dict[str, object]:
-    """Return an entry with how often it was used, where that is counted."""
-    limited = listed.entry.uses is not None
-    return {**record(listed), "used": _used(db, listed) if limited else None}
+def counts(db: sqlite3.Connection, listed: Iterable[Listed]) -> array[int]:
+    """Return how often each entry was used; -1 where that is not counted."""
+    return array("q", (_used(db, one) if one.entry.uses is not None else -1 for one in listed))
+
+
+def counted(listed: Listed, used: int) -> dict[str, object]:
+    """Return an entry with how often it was used, as `counts` has it."""
+    return {**record(listed), "used": used if used >= 0 else None}
 
 
 def _used(db: sqlite3.Connection, listed: Listed) -> int:
@@ -111,7 +118,14 @@ def warn_of_used(talk: Talk, folder: CaFolder, listed: Iterable[Listed]) -> None
 
 def show(talk: Talk, listed: Iterable[Listed]) -> None:
     """Print entries."""
-    talk.table("entries", COLUMNS, map(record, listed))
+    talk.table("entries", COLUMNS, Again(lambda: map(record, listed)))
+
+
+def entries_of(name: str, table: Table) -> Iterator[Listed]:
+    """Yield the entries of a list, in order."""
+    from cipsec.ra.allowlist.entries import Listed
+
+    return (Listed(name, line, row.entry()) for line, row in table)
 
 
 def record_events(

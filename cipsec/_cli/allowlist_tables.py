@@ -3,22 +3,33 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from cipsec import files, named
-from cipsec._cli.allowlist_shown import ListName, chosen, lists_of, record_events, show, those
+from cipsec._cli.allowlist_shown import (
+    ListName,
+    chosen,
+    entries_of,
+    lists_of,
+    record_events,
+    show,
+    those,
+)
 from cipsec._cli.options import CaDir, DryRun, Force, Output, one_of
+from cipsec._cli.rows import Again
 from cipsec._cli.talk import Talk
 from cipsec.errors import LocalState, Malformed, UsageError
 from cipsec.store.codes import Code
 
 if TYPE_CHECKING:
-    from cipsec.ra.allowlist.entries import Entry
     from cipsec.ra.allowlist.foreign import Mapping
     from cipsec.ra.allowlist.numbers import Base
+    from cipsec.ra.allowlist.table import Table
 
 Given = Annotated[str, typer.Argument(metavar="FILE.csv|-", help="A table, or - for stdin.")]
 
@@ -90,14 +101,14 @@ def import_(
     )
     folder = open_folder(ca_dir)
     to = chosen(lists_of(folder), list_name)
-    added = _read(talk, file, mapping)
-    done = edit.add(lists_of(folder), to, added, replace=force, dry_run=dry_run)
+    wanted = _read(talk, file, mapping)
+    done = edit.merge(lists_of(folder), to, wanted, replace=force, dry_run=dry_run)
     told = f"{len(done.new)} new, {len(done.replaced)} with other values"
     if not dry_run and (done.new or done.replaced):
         source = "stdin" if file == "-" else Path(file).name
         record_events(folder, Code.ALLOWLIST_IMPORTED, [None], f"list {to}: {told}, from {source}")
     talk.say(f"cipsec: {to}: {told}{' would be listed' if dry_run else ''}")
-    show(talk, done.listed)
+    show(talk, Again(done.listed))
 
 
 def export(
@@ -113,24 +124,32 @@ def export(
     Complete, and with no cell that it would run.
     """
     from cipsec.ca_folder import open_folder
-    from cipsec.ra.allowlist import entries, lines, load
-    from cipsec.ra.allowlist.entries import Listed
+    from cipsec.ra.allowlist import load
     from cipsec.ra.allowlist.place import Place
 
     folder = lists_of(open_folder(ca_dir))
     [name] = those(folder, chosen(folder, list_name))
     place = Place(folder, name)
-    listed = [Listed(place.name, n, row.entry()) for n, row in load.here(place).table(place)]
-    rows = [list(entries.COLUMNS), *(entries.texts_of(one.entry) for one in listed)]
-    text = "".join(lines.line_of([entries.neutral(cell) for cell in row]) + "\n" for row in rows)
+    table = load.here(place).table(place)
     if output not in (None, "-"):
         target = Path(str(output)).absolute()
-        (files.replace if force else files.create)(target, text.encode(), mode=files.PUBLIC)
-        talk.say(f"cipsec: wrote {target}: {len(listed)} entries")
+        with files.writing(target, overwrite=force, mode=files.PUBLIC) as file:
+            file.writelines(_sheet(table))
+        talk.say(f"cipsec: wrote {target}: {len(table)} entries")
     if talk.json:
-        show(talk, listed)
+        show(talk, Again(partial(entries_of, name, table)))
     elif output in (None, "-"):
-        talk.raw(text.encode())
+        talk.pieces(_sheet(table))
+
+
+def _sheet(table: Table) -> Iterator[bytes]:
+    """Yield the lines of a list as a spreadsheet may read them."""
+    from cipsec.ra.allowlist import entries, lines
+
+    yield (lines.line_of(list(entries.COLUMNS)) + "\n").encode()
+    for _, row in table:
+        cells = map(entries.neutral, entries.texts_of(row.entry()))
+        yield (lines.line_of(list(cells)) + "\n").encode()
 
 
 def _base(text: str | None, option: str) -> Base | None:
@@ -140,8 +159,8 @@ def _base(text: str | None, option: str) -> Base | None:
     raise UsageError(f"{option} is hex or dec, not {text!r}")
 
 
-def _read(talk: Talk, file: str, mapping: Mapping) -> list[Entry]:
-    """Return the table's entries; tell all that is wrong and raise Malformed."""
+def _read(talk: Talk, file: str, mapping: Mapping) -> Table:
+    """Return the table as a list; tell all that is wrong and raise Malformed."""
     from cipsec.ra.allowlist import foreign
     from cipsec.ra.allowlist.faults import Broken
 

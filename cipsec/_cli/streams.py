@@ -7,6 +7,7 @@ import errno
 import os
 import sys
 from collections.abc import Iterator
+from typing import TextIO
 
 from cipsec import files
 from cipsec.errors import LocalState
@@ -43,6 +44,20 @@ def heard() -> Iterator[None]:
         raise
     except OSError as error:
         raise lost(error) from None
+
+
+def put(text: str, *, at_once: bool = False) -> None:
+    """Print a line of the result; raise as `heard` does."""
+    with heard():
+        line(sys.stdout, text)
+        if at_once:
+            sys.stdout.flush()
+
+
+def line(stream: TextIO, text: str) -> None:
+    """Write a line; what the stream's encoding does not have is escaped."""
+    encoding = stream.encoding or "utf-8"  # a pipe on Windows, or PYTHONIOENCODING, may be narrow
+    stream.write(text.encode(encoding, "backslashreplace").decode(encoding) + "\n")
 
 
 def lost(error: OSError) -> LocalState:

@@ -12,18 +12,15 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
-import shutil
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TextIO
 
 from cipsec import safe
-from cipsec._cli import exits, streams, terminal
+from cipsec._cli import drawn, exits, streams, terminal
+from cipsec._cli.rows import Again, Row, cell, cells, json_lines
 from cipsec.errors import CipsecError, LocalState, Pending, Unfit
 
-_IN_ONE_PIECE = 20  # characters: a time, a short id
-_ROOM = 16  # characters of a column whose cells are folded: less is a ladder of syllables
 _SAID = 4096  # characters of one line on stderr
 
 
@@ -85,19 +82,19 @@ class Talk:
 
     def document(self, value: Mapping[str, object]) -> None:
         """Print one JSON object."""
-        _print(safe.json_text(value, indent=2))
+        streams.put(safe.json_text(value, indent=2))
 
     def event(self, value: Mapping[str, object]) -> None:
         """Print one line of a JSON stream, at once."""
-        _print(safe.json_text(value), at_once=True)
+        streams.put(safe.json_text(value), at_once=True)
 
     def row(self, cells: Iterable[object]) -> None:
         """Print one row of a stream for people, separated by tabs, at once."""
-        _print("\t".join(map(_cell, cells)), at_once=True)
+        streams.put("\t".join(map(cell, cells)), at_once=True)
 
     def line(self, text: str) -> None:
         """Print one line of a narrative, at once; the caller has made it harmless."""
-        _print(text, at_once=True)
+        streams.put(text, at_once=True)
 
     def raw(self, data: bytes) -> None:
         """Print bytes (PEM, DER) as they are."""
@@ -106,18 +103,28 @@ class Talk:
             sys.stdout.buffer.write(data)
             sys.stdout.buffer.flush()
 
-    def table(self, key: str, columns: Sequence[str], rows: Iterable[Mapping[str, object]]) -> None:
-        """Print rows of `columns` as a table, tab-separated lines, or JSON under `key`."""
-        listed = list(rows)
+    def pieces(self, data: Iterable[bytes]) -> None:
+        """Print what is too large for one piece, as it is."""
+        with streams.heard():
+            sys.stdout.flush()
+        for piece in data:
+            with streams.heard():
+                sys.stdout.buffer.write(piece)
+
+    def table(self, key: str, columns: Sequence[str], rows: Iterable[Row]) -> None:
+        """Print rows of `columns` as a table, tab-separated lines, or JSON under `key`.
+
+        They are printed as they come. At a terminal they are measured before: an iterator's are
+        kept for that, others (a list, `Again`) are gone through twice.
+        """
         if self.json:
-            self.document({key: listed})
-            return
-        cells = [[_cell(row.get(column)) for column in columns] for row in listed]
-        if sys.stdout.isatty() and cells:
-            _table(*_with_something(columns, cells), color=self._color)
+            for line in json_lines(key, rows):
+                streams.put(line)
+        elif sys.stdout.isatty():
+            drawn.table(columns, _again(columns, rows), color=self._color)
         else:
-            for row in cells:
-                _print("\t".join(row))
+            for row in cells(columns, rows):
+                streams.put("\t".join(row))
 
     def fields(self, key: str, value: Mapping[str, object]) -> None:
         """Print one record as `name: value` lines, or as JSON under `key`."""
@@ -128,7 +135,7 @@ class Talk:
         for name, item in value.items():
             for number, part in enumerate(_parts(item)):
                 label = name.replace("_", " ") if number == 0 else ""
-                _print(f"{label:<{width}}  {part}")
+                streams.put(f"{label:<{width}}  {part}")
 
     def nothing(self, line: str, key: str, *, one: bool = False) -> None:
         """Say that a person did not agree; the JSON has its key all the same: nothing, or none."""
@@ -188,82 +195,20 @@ def error_object(error: CipsecError) -> dict[str, object]:
     return shown
 
 
-def _print(line: str, *, at_once: bool = False) -> None:
-    """Print a line of the result; raise LocalState where stdout takes no more."""
-    with streams.heard():
-        _line(sys.stdout, line)
-        if at_once:
-            sys.stdout.flush()
-
-
 def _tell(line: str) -> None:
     """Say a line on stderr, if anybody hears it: the exit code is the same all the same."""
     with contextlib.suppress(OSError):
-        _line(sys.stderr, line)
+        streams.line(sys.stderr, line)
 
 
-def _line(stream: TextIO, line: str) -> None:
-    encoding = stream.encoding or "utf-8"  # a pipe on Windows, or PYTHONIOENCODING, may be narrow
-    stream.write(line.encode(encoding, "backslashreplace").decode(encoding) + "\n")
-
-
-def _cell(value: object) -> str:
-    match value:
-        case None:
-            return "-"
-        case bool():
-            return "yes" if value else "no"
-        case list() | tuple():
-            return ", ".join(_cell(item) for item in value) or "-"
-        case _:
-            return safe.text(value) or "-"
+def _again(columns: Sequence[str], rows: Iterable[Row]) -> Iterable[list[str]]:
+    once = isinstance(rows, Iterator)
+    return list(cells(columns, rows)) if once else Again(lambda: cells(columns, rows))
 
 
 def _parts(value: object) -> list[str]:
     if isinstance(value, Mapping):
-        return [f"{name}: {_cell(item)}" for name, item in value.items()] or ["-"]
+        return [f"{name}: {cell(item)}" for name, item in value.items()] or ["-"]
     if isinstance(value, (list, tuple)):
-        return [_cell(item) for item in value] or ["-"]
-    return [_cell(value)]
-
-
-def _with_something(
-    columns: Sequence[str], cells: list[list[str]]
-) -> tuple[list[str], list[list[str]]]:
-    """Leave out the columns in which nothing stands: a terminal has 80 of them."""
-    kept = [n for n in range(len(columns)) if any(row[n] != "-" for row in cells)]
-    return [columns[n] for n in kept], [[row[n] for n in kept] for row in cells]
-
-
-def _table(columns: list[str], cells: list[list[str]], *, color: bool) -> None:
-    """Print a table where there is room for one, else each row on lines of its own."""
-    widths = [max(len(c), *(len(row[n]) for row in cells)) for n, c in enumerate(columns)]
-    short = [n for n, width in enumerate(widths) if width <= _IN_ONE_PIECE]
-    long = [n for n in range(len(columns)) if n not in short]
-    left = shutil.get_terminal_size().columns - sum(widths[n] + 2 for n in short)
-    if left >= _ROOM * len(long):
-        _rich_table(columns, cells, color=color)
-        return
-    _print(
-        "  ".join(f"{columns[n].replace('_', ' ').upper():<{widths[n]}}" for n in short).rstrip()
-    )
-    for row in cells:
-        _print("  ".join(f"{row[n]:<{widths[n]}}" for n in short).rstrip())
-        for n in long:
-            if row[n] != "-":
-                _print(f"    {columns[n].replace('_', ' ')}: {row[n]}")
-
-
-def _rich_table(columns: Sequence[str], cells: list[list[str]], *, color: bool) -> None:
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=None, pad_edge=False, show_edge=False, header_style="bold")
-    for number, column in enumerate(columns):
-        # Ids, times and states stay in one piece; sentences and names give way.
-        short = all(len(row[number]) <= _IN_ONE_PIECE for row in cells)
-        table.add_column(Text(column.replace("_", " ").upper()), overflow="fold", no_wrap=short)
-    for row in cells:
-        table.add_row(*(Text(cell) for cell in row))
-    Console(no_color=not color, highlight=False, markup=False, emoji=False).print(table)
+        return [cell(item) for item in value] or ["-"]
+    return [cell(value)]

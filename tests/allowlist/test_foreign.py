@@ -20,7 +20,7 @@ _SERIALS = Mapping(vendor="0001", serial_column="serial", name_column="name")
 
 
 def _read(text: str, mapping: Mapping = _SERIALS) -> list[Entry]:
-    return foreign.read(text.encode(), mapping, "plant.csv")
+    return [row.entry() for _, row in foreign.read(text.encode(), mapping, "plant.csv").firsts()]
 
 
 def _serials(*cells: str, base: Base | None = None) -> list[int]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -13,8 +14,8 @@ from typing import TypeVar
 from cipsec import files
 from cipsec.errors import AlreadyExists, Locked, NotFound, UsageError
 from cipsec.pki.device import DeviceId, Mac
-from cipsec.ra.allowlist import entries, lines, load
-from cipsec.ra.allowlist.entries import COLUMNS, Entry, Header, Listed
+from cipsec.ra.allowlist import amend, entries, load
+from cipsec.ra.allowlist.entries import Entry, Listed
 from cipsec.ra.allowlist.place import Place
 from cipsec.ra.allowlist.table import Table
 
@@ -22,7 +23,6 @@ _T = TypeVar("_T")
 
 _LOCK_SECONDS = 10
 _ATTEMPTS = 3  # where somebody edits the file by hand meanwhile
-_NEW = (",".join(COLUMNS) + "\n").encode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +34,22 @@ class Added:
     replaced: tuple[DeviceId | Mac, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Merged:
+    """What `merge` did, by the million: keys of `entries`, and where each device is listed now."""
+
+    name: str
+    wanted: Table
+    lines: array[int]
+    new: array[int]
+    replaced: array[int]
+
+    def listed(self) -> Iterator[Listed]:
+        """Yield the entries that were wanted as they are listed now."""
+        for (_, row), line in zip(self.wanted.firsts(), self.lines, strict=True):
+            yield Listed(self.name, line, row.entry())
+
+
 def add(
     folder: Path, name: str, added: Sequence[Entry], *, replace: bool = False, dry_run: bool = False
 ) -> Added:
@@ -42,20 +58,28 @@ def add(
     Raises AlreadyExists when a device is listed with other values and `replace` is false,
     UsageError for an entry that should not be written, Malformed when the list is broken.
     """
-    wanted = _by_key(added)
+    wanted = amend.table_of(name, _once(added))
+    done = merge(folder, name, wanted, replace=replace, dry_run=dry_run)
+    new, replaced = (tuple(map(entries.device_of, keys)) for keys in (done.new, done.replaced))
+    return Added(tuple(done.listed()), new, replaced)
 
-    def change(table: Table) -> tuple[bytes, Added]:
-        new = [key for key in wanted if table.find(key) is None]
-        others = [key for key, entry in wanted.items() if _differs(table, key, entry)]
+
+def merge(
+    folder: Path, name: str, wanted: Table, *, replace: bool = False, dry_run: bool = False
+) -> Merged:
+    """List what another list has, as `add` does; what may not be written, its author has refused.
+
+    For entries by the million.
+    """
+
+    def change(table: Table) -> tuple[bytes | None, Merged]:
+        new, others = amend.sorted_out(table, wanted)
         if others and not replace:
             raise _listed_already(name, table, others)
-        text = _with(table, {key: wanted[key] for key in (*others, *new)})
-        done = Added(
-            _written(name, text, wanted),
-            tuple(map(entries.device_of, new)),
-            tuple(map(entries.device_of, others)),
-        )
-        return text, done
+        if not new and not others:
+            return None, Merged(name, wanted, amend.places(name, table, wanted), new, others)
+        text = amend.with_entries(table, wanted, others, new)
+        return text, Merged(name, wanted, amend.read_back(name, text, wanted), new, others)
 
     return _change(Place(folder, name), change, make=True, dry_run=dry_run)
 
@@ -66,27 +90,22 @@ def remove(
     """Take devices off a list, all or none, and return what was listed; raise NotFound."""
     keys = dict.fromkeys(map(entries.key_of_device, devices))
 
-    def change(table: Table) -> tuple[bytes, tuple[Listed, ...]]:
+    def change(table: Table) -> tuple[bytes | None, tuple[Listed, ...]]:
         gone = tuple(_listed(name, table, key) for key in keys)
         raw = bytes(table.text).splitlines(keepends=True)
         for number in (number for key in keys for number in table.lines(key)):
             raw[number - 1] = b""
-        return b"".join(raw), gone
+        return (b"".join(raw) if gone else None), gone
 
     return _change(Place(folder, name), change, make=False, dry_run=dry_run)
 
 
-def _by_key(added: Sequence[Entry]) -> dict[int, Entry]:
-    wanted: dict[int, Entry] = {}
+def _once(added: Iterable[Entry]) -> list[Entry]:
+    once: dict[DeviceId | Mac, Entry] = {}
     for entry in map(entries.check, added):
-        if wanted.setdefault(entries.key_of_device(entry.device), entry) != entry:
+        if once.setdefault(entry.device, entry) != entry:
             raise UsageError(f"{entry.device} is given twice, and not alike")
-    return wanted
-
-
-def _differs(table: Table, key: int, entry: Entry) -> bool:
-    found = table.find(key)
-    return found is not None and found[1].entry() != entry
+    return list(once.values())
 
 
 def _listed_already(name: str, table: Table, keys: Sequence[int]) -> AlreadyExists:
@@ -108,59 +127,18 @@ def _listed(name: str, table: Table, key: int) -> Listed:
     return Listed(name, found[0], found[1].entry())
 
 
-def _with(table: Table, put: Mapping[int, Entry]) -> bytes:
-    """Return the list with entries replaced where they stand, and new ones at the end."""
-    raw = bytes(table.text).splitlines(keepends=True)
-    head = raw[table.header_line - 1]
-    end = b"\r\n" if head.endswith(b"\r\n") else b"\n"
-    header = _widened(table.header, put.values())
-    if header is not table.header:
-        mark = lines.BOM if head.startswith(lines.BOM) else b""
-        raw[table.header_line - 1] = mark + ",".join(header.columns).encode() + end
-    if not raw[-1].endswith(b"\n"):
-        raw[-1] += end
-    for key, entry in put.items():
-        line = lines.line_of(header.cells(entry)).encode() + end
-        numbers = table.lines(key)
-        for number in numbers:
-            raw[number - 1] = b""  # a device may be listed twice, alike
-        if numbers:
-            raw[numbers[0] - 1] = line
-        else:
-            raw.append(line)
-    return b"".join(raw)
-
-
-def _widened(header: Header, added: Iterable[Entry]) -> Header:
-    """Return the header with the columns it lacks for what is to be written."""
-    filled = {
-        column
-        for entry in added
-        for column, text in zip(COLUMNS, entries.texts_of(entry), strict=True)
-        if text
-    }
-    missing = [column for column in COLUMNS if column in filled - set(header.columns)]
-    return Header([*header.columns, *missing]) if missing else header
-
-
-def _written(name: str, text: bytes, wanted: Mapping[int, Entry]) -> tuple[Listed, ...]:
-    """Read back what is about to be written; raise UsageError unless every entry is there."""
-    table = load.parsed(text)
-    if isinstance(table, Table) and not any(
-        table.find(key) is None or _differs(table, key, entry) for key, entry in wanted.items()
-    ):
-        return tuple(_listed(name, table, key) for key in wanted)
-    raise UsageError(f"the list {name} cannot hold these values", hint="leave out --name or --note")
-
-
 def _change(
-    place: Place, change: Callable[[Table], tuple[bytes, _T]], *, make: bool, dry_run: bool
+    place: Place,
+    change: Callable[[Table], tuple[bytes | None, _T]],
+    *,
+    make: bool,
+    dry_run: bool,
 ) -> _T:
     with _alone(place):
         for _ in range(_ATTEMPTS):
             before = _read(place, make=make)
             text, result = change(before.table)
-            if dry_run or text == before.table.text or _replace(place, before, text):
+            if text is None or dry_run or _replace(place, before, text):
                 return result
     raise Locked(f"{place.shown} is being changed by somebody else", hint="try it again")
 
@@ -177,7 +155,7 @@ def _read(place: Place, *, make: bool) -> _Before:
     if os.path.lexists(place.path):
         loaded = load.here(place)
         return _Before(loaded.table(place), loaded.stamp)
-    table = load.parsed(_NEW)
+    table = load.parsed(amend.EMPTY)
     if not make or not isinstance(table, Table):
         raise NotFound(f"there is no list {place.name}", hint="cipsec allowlist list")
     return _Before(table, None)

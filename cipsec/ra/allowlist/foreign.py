@@ -5,26 +5,23 @@ All errors are gathered, with their lines, and nothing comes out unless everythi
 
 from __future__ import annotations
 
-import contextlib
-import csv
+import heapq
 import io
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
+from itertools import chain, islice
 
-from cipsec import safe
 from cipsec.errors import Malformed, UsageError
 from cipsec.pki.device import DeviceId, Mac
-from cipsec.ra.allowlist import entries, load, numbers
+from cipsec.ra.allowlist import entries, lines, load, numbers
 from cipsec.ra.allowlist.entries import Entry
 from cipsec.ra.allowlist.faults import LIMIT, Broken, Fault
-from cipsec.ra.allowlist.lines import BOM
+from cipsec.ra.allowlist.index import Index
 from cipsec.ra.allowlist.numbers import Base
-from cipsec.ra.allowlist.table import Table
+from cipsec.ra.allowlist.records import Record, records
+from cipsec.ra.allowlist.table import Table, write_index
 
-_DELIMITERS = (",", ";", "\t")
-_SEP = re.compile(r"\Asep=.(?=[\r\n])", re.IGNORECASE)  # what some write above for Excel to read
 _VENDOR_LIMIT, _SERIAL_LIMIT = 0xFFFF, 0xFFFFFFFF
 
 
@@ -84,20 +81,37 @@ class Mapping:
         return [column for column in (*all_of, self.note_column) if column]
 
 
-def read(data: bytes, mapping: Mapping, file: str) -> list[Entry]:
+def read(data: bytes, mapping: Mapping, file: str) -> Table:
     """Return the entries of a table; raise Broken with all that is wrong, UsageError for `mapping`.
 
-    Without a mapping the table is a list as this package writes it.
+    Without a mapping the table is a list as this package writes it. What comes out is a list in
+    any case, whose lines are numbered as those that the entries come from.
     """
     mapping.check()
+    if not mapping:
+        return _checked(_own_table(data, file), file)
     draft = _Draft(mapping)
-    if mapping:
-        draft.take_foreign(_records(_text(data, file), mapping, file))
-    else:
-        draft.take_native(_own_table(data, file))
-    if draft.faults:
-        raise _broken(file, sorted(draft.faults)[:LIMIT])
-    return list(draft.found.values())
+    for record in records(data, mapping.columns(), file):
+        draft.take(record)
+    if faults := draft.all_faults():
+        raise _broken(file, faults)
+    return draft.table()
+
+
+def _checked(table: Table, file: str) -> Table:
+    """Return a list that may be written; raise Broken."""
+    faults = list(islice(_objections(table), LIMIT))
+    if faults:
+        raise Broken(file, faults)
+    return table
+
+
+def _objections(table: Table) -> Iterator[Fault]:
+    for line, row in table:
+        try:
+            entries.check(row.entry())
+        except UsageError as error:
+            yield Fault(line, error.message)
 
 
 def _broken(file: str, faults: Sequence[Fault]) -> Broken:
@@ -107,54 +121,70 @@ def _broken(file: str, faults: Sequence[Fault]) -> Broken:
     return Broken(file, faults)
 
 
-@dataclass(frozen=True, slots=True)
-class _Record:
-    """One record of the table: the line it begins at, and the cells of the columns mapped."""
-
-    line: int
-    cells: dict[str, str]
-
-    def __getitem__(self, column: str | None) -> str:
-        return self.cells.get(column, "").strip() if column else ""
-
-
 class _Draft:
-    """What was read so far, by device, and what is wrong with the rest."""
+    """The list that is being made of a table, and what is wrong with the rest of it.
+
+    As text with an index, because a million entries as values take a gigabyte.
+    """
 
     def __init__(self, mapping: Mapping) -> None:
         self._mapping = mapping
-        self._lines: dict[DeviceId | Mac, int] = {}
-        self.found: dict[DeviceId | Mac, Entry] = {}
-        self.faults: list[Fault] = []
+        self._text, self._index = io.BytesIO(), Index()
+        self._text.write(lines.line_of(list(entries.COLUMNS)).encode() + b"\n")
+        self._faults: list[Fault] = []
+        self._padding = numbers.Padding()
+        self._shortened: list[Fault] = []  # which count where the column is padded
 
-    def take_native(self, table: Table) -> None:
-        for line, row in table:
-            self._take(line, row.entry)
-
-    def take_foreign(self, records: Iterable[_Record | Fault]) -> None:
-        serials: list[tuple[int, str]] = []
-        for record in records:
-            if isinstance(record, Fault):
-                self.faults.append(record)
-                continue
-            self._take(record.line, partial(self._entry, record))
-            serials.append((record.line, record[self._mapping.serial_column]))
-        if self._mapping.serial_base != "dec":
-            self._check_padded([(line, serial) for line, serial in serials if serial])
-
-    def _take(self, line: int, make: Callable[[], Entry]) -> None:
-        if len(self.faults) > LIMIT:
+    def take(self, record: Record | Fault) -> None:
+        """Take over one record, or note what is wrong with it."""
+        if isinstance(record, Fault):
+            self._faults.append(record)
             return
-        try:
-            entry = entries.check(make())
-        except (UsageError, Malformed) as error:
-            self.faults.append(Fault(line, error.message))
-            return
-        first = self._lines.setdefault(entry.device, line)
-        if self.found.setdefault(entry.device, entry) != entry:
-            self.faults.append(Fault(line, f"{entry.device} has other values in line {first}"))
+        if len(self._faults) <= LIMIT:
+            try:
+                self._write(record.line, entries.check(self._entry(record)))
+            except (UsageError, Malformed) as error:
+                self._faults.append(Fault(record.line, error.message))
+        serial = record[self._mapping.serial_column]
+        if serial and self._mapping.serial_base != "dec":
+            self._note_padding(record.line, serial)
 
-    def _entry(self, record: _Record) -> Entry:
+    def _write(self, line: int, entry: Entry) -> None:
+        key = entries.key_of_device(entry.device)
+        self._index.add(key, offset=self._text.tell(), line=line)
+        self._text.write(lines.line_of(entries.texts_of(entry)).encode() + b"\n")
+
+    def _note_padding(self, line: int, serial: str) -> None:
+        self._padding.take(serial)
+        if len(self._shortened) < LIMIT:
+            try:
+                numbers.check_padded(serial)
+            except Malformed as error:
+                self._shortened.append(Fault(line, error.message))
+
+    def all_faults(self) -> list[Fault]:
+        """Return what is wrong, sorted, at most LIMIT faults."""
+        shortened = self._shortened if self._padding else []
+        return heapq.nsmallest(LIMIT, chain(self._faults, shortened, self._contradictions()))
+
+    def _contradictions(self) -> Iterator[Fault]:
+        for one, other in self._index.repeated():
+            text = self._line(one)
+            if self._line(other) != text:
+                device, first = text.partition(",")[0], self._index.lines[one]
+                yield Fault(self._index.lines[other], f"{device} has other values in line {first}")
+
+    def _line(self, row: int) -> str:
+        self._text.seek(self._index.offsets[row])
+        return self._text.readline().decode()
+
+    def table(self) -> Table:
+        """Return the list; nothing is wrong with it."""
+        size = self._text.seek(0, io.SEEK_END)
+        write_index(self._text, self._index, size=size, header=0)
+        return Table(self._text.getbuffer())
+
+    def _entry(self, record: Record) -> Entry:
         mapping = self._mapping
         return Entry(
             self._device(record),
@@ -162,7 +192,7 @@ class _Draft:
             note=record[mapping.note_column],
         )
 
-    def _device(self, record: _Record) -> DeviceId | Mac:
+    def _device(self, record: Record) -> DeviceId | Mac:
         mapping, serial = self._mapping, record[self._mapping.serial_column]
         if serial:
             number = numbers.read(serial, mapping.serial_base, _SERIAL_LIMIT)
@@ -171,21 +201,12 @@ class _Draft:
             return Mac.parse(mac)
         raise Malformed("there is no device")
 
-    def _vendor(self, record: _Record) -> int:
+    def _vendor(self, record: Record) -> int:
         if self._mapping.vendor:
             return self._mapping.vendor_for_all()
         return numbers.read(
             record[self._mapping.vendor_column], self._mapping.vendor_base, _VENDOR_LIMIT
         )
-
-    def _check_padded(self, serials: Sequence[tuple[int, str]]) -> None:
-        if not numbers.is_padded(serial for _, serial in serials):
-            return
-        for line, serial in serials:
-            try:
-                numbers.check_padded(serial)
-            except Malformed as error:
-                self.faults.append(Fault(line, error.message))
 
 
 def _own_table(data: bytes, file: str) -> Table:
@@ -193,72 +214,3 @@ def _own_table(data: bytes, file: str) -> Table:
     if isinstance(table, Table):
         return table
     raise Broken(file, table, hint="name the columns of a foreign table: --serial-column …")
-
-
-def _text(data: bytes, file: str) -> str:
-    if b"\0" in data or data.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise Broken(file, [Fault(0, 'this is no text, or UTF-16; save it as "CSV UTF-8"')])
-    try:
-        return _SEP.sub("", data.removeprefix(BOM).decode("utf-8"))
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        why = 'this is not UTF-8; save the table as "CSV UTF-8"'
-        raise Broken(file, [Fault(line, why)]) from None
-
-
-def _records(text: str, mapping: Mapping, file: str) -> Iterator[_Record | Fault]:
-    delimiter, places, width = _layout(text, mapping.columns(), file)
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-    is_header = True
-    while True:
-        line = reader.line_num + 1
-        try:
-            cells = next(reader, None)
-        except csv.Error:
-            yield Fault(line, "the quotation marks in this line do not match")
-            continue
-        if cells is None:
-            return
-        if not any(cell.strip() for cell in cells):
-            continue
-        if is_header:
-            is_header = False
-        elif any(cell.strip() for cell in cells[width:]):
-            yield Fault(line, f"there are {len(cells)} cells for {width} columns")
-        else:
-            yield _Record(line, {name: cells[at] for name, at in places.items() if at < len(cells)})
-
-
-def _layout(text: str, columns: Sequence[str], file: str) -> tuple[str, dict[str, int], int]:
-    """Return the delimiter, where each column stands, and how many there are.
-
-    The delimiter is the one that makes all the columns appear in the header; a guess from what the
-    cells look like would take decimal commas for it.
-    """
-    headers = {delimiter: _header(text, delimiter) for delimiter in _DELIMITERS}
-    for delimiter, header in headers.items():
-        places = {column: _places(header, column) for column in columns}
-        if all(len(found) == 1 for found in places.values()):
-            return delimiter, {column: found[0] for column, found in places.items()}, len(header)
-    raise _no_column(max(headers.values(), key=len), columns, file)
-
-
-def _no_column(header: Sequence[str], columns: Sequence[str], file: str) -> UsageError:
-    wrong = next((name for name in columns if len(_places(header, name)) != 1), columns[0])
-    how = "more than one column" if _places(header, wrong) else "no column"
-    shown = ", ".join(safe.text(cell, limit=40) for cell in header[:20])
-    return UsageError(f"{file} has {how} {wrong!r}; there are: {shown}")
-
-
-def _header(text: str, delimiter: str) -> list[str]:
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-    with contextlib.suppress(csv.Error):
-        for cells in reader:
-            if any(cell.strip() for cell in cells):
-                return [cell.strip() for cell in cells]
-    return []
-
-
-def _places(header: Sequence[str], column: str) -> list[int]:
-    wanted = column.strip().casefold()
-    return [place for place, name in enumerate(header) if name.casefold() == wanted]

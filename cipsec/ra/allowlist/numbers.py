@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from typing import Literal
 
 from cipsec import safe
@@ -44,23 +43,38 @@ def _base(shown: str, prefix: str | None, digits: str, base: Base | None) -> Bas
     return base or "hex"
 
 
-def is_padded(column: Iterable[str]) -> bool:
-    """Tell a column of serial numbers that are evidently written with eight hexadecimal digits.
+class Padding:
+    """Whether a column of serial numbers is evidently written with eight hexadecimal digits.
 
     Either one begins with a zero, or all that a spreadsheet could not take for decimal numbers, and
     shorten, have eight.
     """
-    digits = [text[2:] if text[:2].lower() == "0x" else text for text in column]
-    lettered = [text for text in digits if not _DIGITS.fullmatch(text)]
-    eight = bool(lettered) and all(len(text) == 8 for text in lettered)
-    return eight or any(len(text) == 8 and text.startswith("0") for text in digits)
+
+    def __init__(self) -> None:
+        self._zero = self._lettered = False
+        self._all_eight = True
+
+    def take(self, text: str) -> None:
+        """Look at the column's next serial number."""
+        digits = _bare(text)
+        self._zero |= len(digits) == 8 and digits.startswith("0")
+        if not _DIGITS.fullmatch(digits):
+            self._lettered = True
+            self._all_eight &= len(digits) == 8
+
+    def __bool__(self) -> bool:
+        """Tell whether what was looked at is padded."""
+        return self._zero or (self._lettered and self._all_eight)
 
 
 def check_padded(text: str) -> None:
     """Raise Malformed for a serial number with fewer than eight digits in such a column."""
-    digits = text[2:] if text[:2].lower() == "0x" else text
-    if len(digits) < 8:
+    if len(_bare(text)) < 8:
         raise Malformed(
             f"{safe.text(text, limit=_SHOWN)}: leading zeros are gone, which the others have:"
             " see what else a spreadsheet has changed"
         )
+
+
+def _bare(text: str) -> str:
+    return text[2:] if text[:2].lower() == "0x" else text

@@ -9,20 +9,19 @@ with the list comes out instead, line by line.
 from __future__ import annotations
 
 import struct
-from array import array
 from bisect import bisect_left
 from collections.abc import Iterator
-from itertools import pairwise
+from itertools import islice
 from typing import BinaryIO
 
 from cipsec.errors import Malformed
 from cipsec.ra.allowlist.entries import Header, Row
 from cipsec.ra.allowlist.faults import LIMIT, Fault
+from cipsec.ra.allowlist.index import Index
 from cipsec.ra.allowlist.lines import LINE_LIMIT, Unreadable, cells_of, raw_lines, text_of
 
 _END = struct.Struct("=8sQQQ")  # magic, rows, bytes of text, offset of the header
 _MAGIC = b"cipsec\x01\n"
-_ROW_BITS = 32  # a key and its row's number are sorted as one number
 
 
 class Table:
@@ -76,6 +75,13 @@ class Table:
         """Yield line and content of every row, in the order of the file."""
         return map(self._read, range(self._rows))
 
+    def firsts(self) -> Iterator[tuple[int, Row]]:
+        """Yield the first row of every device, in the order of the file."""
+        again = {
+            self._row_of[n] for n in range(1, self._rows) if self._keys[n] == self._keys[n - 1]
+        }
+        return map(self._read, (row for row in range(self._rows) if row not in again))
+
     def _read(self, row: int) -> tuple[int, Row]:
         line = self._lines[row]
         return line, self.header.row(cells_of(self._text(self._offsets[row], line)))
@@ -93,10 +99,17 @@ def build(source: BinaryIO, sink: BinaryIO) -> list[Fault]:
     draft = _Draft(source, sink)
     draft.read()
     if not draft.faults:
-        draft.sort()
+        draft.compare()
     if not draft.faults:
-        draft.write_index()
+        write_index(sink, draft.index, size=draft.size, header=draft.header_offset)
     return sorted(draft.faults)[:LIMIT]
+
+
+def write_index(sink: BinaryIO, index: Index, *, size: int, header: int) -> None:
+    """Write what follows a text of `size` bytes, whose header begins at an offset."""
+    sink.write(bytes(_aligned(size) - size))
+    index.write(sink)
+    sink.write(_END.pack(_MAGIC, len(index), size, header))
 
 
 class _Draft:
@@ -105,9 +118,8 @@ class _Draft:
     def __init__(self, source: BinaryIO, sink: BinaryIO) -> None:
         self._source, self._sink = source, sink
         self._header: Header | None = None
-        self._header_offset = self._size = 0
-        self._packed: list[int] = []
-        self._offsets, self._lines = array("I"), array("I")
+        self.header_offset = self.size = 0
+        self.index = Index()
         self.faults: list[Fault] = []
 
     def read(self) -> None:
@@ -115,7 +127,7 @@ class _Draft:
         number, raw = 1, b""
         for number, offset, raw in raw_lines(self._source):
             self._sink.write(raw)
-            self._size = offset + len(raw)
+            self.size = offset + len(raw)
             try:
                 cells = cells_of(text_of(raw, number))
                 if cells:
@@ -131,48 +143,30 @@ class _Draft:
 
     def _take(self, cells: list[str], number: int, offset: int, *, ended: bool) -> None:
         if self._header is None:
-            self._header, self._header_offset = Header.parse(cells), offset
+            self._header, self.header_offset = Header.parse(cells), offset
             return
         key = self._header.key(cells)
         if not ended and len(cells) < len(self._header.columns):
             # What an editor or a copy has written of a line so far could list more than is meant.
             raise Malformed("the last line is cut short: it has fewer cells and no end of line")
-        self._packed.append(key << _ROW_BITS | len(self._offsets))
-        self._offsets.append(offset)
-        self._lines.append(number)
+        self.index.add(key, offset=offset, line=number)
 
-    def sort(self) -> None:
-        """Sort the keys; find devices that are listed twice and not alike."""
-        self._packed.sort()
-        for one, other in pairwise(self._packed):
-            if one >> _ROW_BITS == other >> _ROW_BITS:
-                self._compare(one & (1 << _ROW_BITS) - 1, other & (1 << _ROW_BITS) - 1)
-                if len(self.faults) >= LIMIT:
-                    return
+    def compare(self) -> None:
+        """Find devices that are listed twice and not alike."""
+        self.faults += islice(self._contradictions(), LIMIT)
 
-    def _compare(self, one: int, other: int) -> None:
-        if self._row(one) != self._row(other):
-            first = self._lines[one]
-            why = f"the device is listed with other values in line {first}"
-            self.faults.append(Fault(self._lines[other], why))
+    def _contradictions(self) -> Iterator[Fault]:
+        for one, other in self.index.repeated():
+            if self._row(one) != self._row(other):
+                first = self.index.lines[one]
+                why = f"the device is listed with other values in line {first}"
+                yield Fault(self.index.lines[other], why)
 
     def _row(self, row: int) -> Row:
-        self._source.seek(self._offsets[row])
+        self._source.seek(self.index.offsets[row])
         raw = self._source.readline(LINE_LIMIT + 1)
         assert self._header is not None  # rows come after it
-        return self._header.row(cells_of(text_of(raw, self._lines[row])))
-
-    def write_index(self) -> None:
-        """Write what follows the text."""
-        rows = len(self._packed)
-        write = self._sink.write
-        write(bytes(_aligned(self._size) - self._size))
-        mask = (1 << _ROW_BITS) - 1
-        write(array("Q", (packed >> _ROW_BITS for packed in self._packed)).tobytes())
-        write(array("I", (packed & mask for packed in self._packed)).tobytes())
-        write(self._offsets.tobytes())
-        write(self._lines.tobytes())
-        write(_END.pack(_MAGIC, rows, self._size, self._header_offset))
+        return self._header.row(cells_of(text_of(raw, self.index.lines[row])))
 
 
 def _aligned(size: int) -> int:
