@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import datetime
+from functools import partial
 from itertools import chain, starmap
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -69,10 +70,10 @@ def listing(talk: Talk, *, list_name: ListName = None, ca_dir: CaDir = None) -> 
     tables = [(name, _table(folder, name)) for name in those(folder, list_name)]
     if not any(len(table) for _, table in tables):
         talk.say("cipsec: no device is listed; add one with: cipsec allowlist add VENDOR:SERIAL")
-    found = Again(lambda: chain.from_iterable(starmap(entries_of, tables)))
     with closing(ca_folder.store()) as database:
-        used = database.read(lambda db: counts(db, found))
-    talk.table("entries", COLUMNS_COUNTED, Again(lambda: map(counted, found, used)))
+        used = database.read(lambda db: counts(db, [name for name, _ in tables]))
+    found = Again(lambda: chain.from_iterable(starmap(entries_of, tables)))
+    talk.table("entries", COLUMNS_COUNTED, Again(lambda: map(partial(counted, used), found)))
 
 
 @command(app, "add")

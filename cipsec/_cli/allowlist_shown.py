@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -82,14 +81,21 @@ def record(listed: Listed) -> dict[str, object]:
     }
 
 
-def counts(db: sqlite3.Connection, listed: Iterable[Listed]) -> array[int]:
-    """Return how often each entry was used; -1 where that is not counted."""
-    return array("q", (_used(db, one) if one.entry.uses is not None else -1 for one in listed))
+def counts(db: sqlite3.Connection, names: Iterable[str]) -> dict[str, int]:
+    """Return how often the devices of these lists were used, by `use_key`, where they were."""
+    from cipsec.ra.conditions.listed import use_prefix
+    from cipsec.store import uses
+
+    return {key: n for name in names for key, n in uses.counts(db, use_prefix(name)).items()}
 
 
-def counted(listed: Listed, used: int) -> dict[str, object]:
-    """Return an entry with how often it was used, as `counts` has it."""
-    return {**record(listed), "used": used if used >= 0 else None}
+def counted(used: Mapping[str, int], listed: Listed) -> dict[str, object]:
+    """Return an entry with how often it was used, where that is counted."""
+    from cipsec.ra.conditions.listed import use_key
+
+    limited = listed.entry.uses is not None
+    count = used.get(use_key(listed.list, listed.entry.device), 0) if limited else None
+    return {**record(listed), "used": count}
 
 
 def _used(db: sqlite3.Connection, listed: Listed) -> int:

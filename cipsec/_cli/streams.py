@@ -56,8 +56,10 @@ def put(text: str, *, at_once: bool = False) -> None:
 
 def line(stream: TextIO, text: str) -> None:
     """Write a line; what the stream's encoding does not have is escaped."""
-    encoding = stream.encoding or "utf-8"  # a pipe on Windows, or PYTHONIOENCODING, may be narrow
-    stream.write(text.encode(encoding, "backslashreplace").decode(encoding) + "\n")
+    if not text.isascii():  # there may be a million lines
+        encoding = stream.encoding or "utf-8"  # a pipe on Windows, or PYTHONIOENCODING: narrow
+        text = text.encode(encoding, "backslashreplace").decode(encoding)
+    stream.write(f"{text}\n")
 
 
 def lost(error: OSError) -> LocalState:

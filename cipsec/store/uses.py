@@ -33,6 +33,16 @@ def count(db: sqlite3.Connection, credential: str) -> int:
     return int(row[0])
 
 
+def counts(db: sqlite3.Connection, prefix: str) -> dict[str, int]:
+    """Return how many enrollments each credential was spent on whose name begins with `prefix`."""
+    rows = db.execute(
+        "SELECT credential, count(*) FROM uses WHERE credential >= ? AND credential < ?"
+        " GROUP BY credential",
+        (prefix, f"{prefix}\U0010ffff"),
+    )
+    return dict(map(tuple, rows))
+
+
 def spend(
     db: sqlite3.Connection, credential: str, enrollment: str, *, serial: str, at: int
 ) -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from cipsec.errors import AlreadyExists, Locked, Malformed, NotFound, UsageError
 from cipsec.pki.device import DeviceId, Mac
-from cipsec.ra.allowlist import edit, load
+from cipsec.ra.allowlist import edit, lines, load
 from cipsec.ra.allowlist.entries import Entry
 from cipsec.ra.allowlist.live import Allowlists
 from cipsec.ra.allowlist.place import Place
@@ -190,6 +190,16 @@ def test_somebody_holds_the_lock(folder: Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(edit, "_LOCK_SECONDS", 0.1)
     with edit._alone(Place(folder, "a")), pytest.raises(Locked, match="somebody else"):
         edit.add(folder, "b", [Entry(_DRIVE)])
+
+
+def test_a_list_that_would_be_too_large(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Is not written: it could not be read again."""
+    path = write(folder, "a", "0001:6040C8F2,Drive 7")
+    monkeypatch.setattr(lines, "FILE_LIMIT", path.stat().st_size + 10)
+    before = path.read_bytes()
+    with pytest.raises(UsageError, match="would be larger than"):
+        edit.add(folder, "a", [Entry(_OTHER)])
+    assert path.read_bytes() == before
 
 
 @settings(max_examples=50)

@@ -173,6 +173,14 @@ def test_four_digits_are_the_canonical_vendor() -> None:
     assert _read(text, decimal)[0].device == DeviceId(283, 0xC8F2)
 
 
+def test_the_first_hundred_errors() -> None:
+    """Of whatever kind: what is found at the end stands where it is in the table."""
+    rows = "".join(f"6040C8F2;Drive {n}\n=1;\n" for n in range(90))
+    faults = _faults("serial;name\n" + rows)
+    assert [line for line, _ in faults] == list(range(3, 103))
+    assert faults[1] == (4, "0001:6040C8F2 has other values in line 2")
+
+
 def test_all_errors_at_once() -> None:
     """In the order of lines, and nothing comes out."""
     text = (

@@ -56,6 +56,8 @@ def test_listed_twice() -> None:
     assert _table(same).lines(key_of("0001:00000001")) == [2, 4]
     why = "the device is listed with other values in line 2"
     assert _faults(same.replace("  a", "c")) == [Fault(4, why)]
+    thrice = "device,name\n0001:00000001,a\n0001:00000001,b\n0001:00000001,b\n"
+    assert _faults(thrice) == [Fault(3, why), Fault(4, why)]
     assert _faults("device,uses\n0000.bc12.3456,1\n00:00:bc:12:34:56,2") == [Fault(3, why)]
 
 

@@ -1,7 +1,8 @@
 """An allowlist of a million lines beside one of ten: python -m tests.bench.allowlists
 
 Load time and memory, the longest pause of an event loop while it loads, what a lookup costs; the
-pause beside that of the same loop with nothing to do, the lookup beside one in the list of ten.
+pause beside that of the same loop with nothing to do, the lookup beside one in the list of ten. And
+what importing, listing and exporting it takes.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from cipsec.errors import StoreFailed
 from cipsec.pki.device import DeviceId, Identity
 from cipsec.ra.allowlist.live import Allowlists
 from cipsec.ra.notyet import NotYet
+from tests.bench import allowlist_commands
 from tests.bench.machine import interpreter
 
 _ROWS = 1_000_000
@@ -126,6 +128,7 @@ def main() -> int:
             f" memory {own:.0f} MiB, of the process that loads {child:.0f} MiB,"
             f" together {own + child:.0f} MiB (aim 400)"
         )
+        allowlist_commands.compare(folder / "million.csv")
     return 0
 
 

@@ -137,17 +137,22 @@ class _Draft:
 
     def take(self, record: Record | Fault) -> None:
         """Take over one record, or note what is wrong with it."""
+        if len(self._faults) < LIMIT:
+            self._take(record)
         if isinstance(record, Fault):
-            self._faults.append(record)
             return
-        if len(self._faults) <= LIMIT:
-            try:
-                self._write(record.line, entries.check(self._entry(record)))
-            except (UsageError, Malformed) as error:
-                self._faults.append(Fault(record.line, error.message))
         serial = record[self._mapping.serial_column]
         if serial and self._mapping.serial_base != "dec":
             self._note_padding(record.line, serial)
+
+    def _take(self, record: Record | Fault) -> None:
+        if isinstance(record, Fault):
+            self._faults.append(record)
+            return
+        try:
+            self._write(record.line, entries.check(self._entry(record)))
+        except (UsageError, Malformed) as error:
+            self._faults.append(Fault(record.line, error.message))
 
     def _write(self, line: int, entry: Entry) -> None:
         key = entries.key_of_device(entry.device)

@@ -84,4 +84,9 @@ def _entry(listed: Listed, evidence: Evidence) -> Held:
 
 def use_key(name: str, device: DeviceId | Mac) -> str:
     """Return under what the uses of a device's entry in the list `name` are counted."""
-    return f"allowlist:{name}:{device}"
+    return f"{use_prefix(name)}{device}"
+
+
+def use_prefix(name: str) -> str:
+    """Return how the keys of all devices in the list `name` begin."""
+    return f"allowlist:{name}:"
