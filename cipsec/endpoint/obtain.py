@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -24,9 +25,11 @@ from cipsec.errors import (
     CipsecError,
     CredentialsRefused,
     LocalState,
+    NotFound,
     Pending,
     Rejected,
     Unreachable,
+    Untrusted,
 )
 from cipsec.est.attributes import CHALLENGE_PASSWORD
 from cipsec.est.client import Session
@@ -87,7 +90,8 @@ def obtain(
     while True:
         if issued is None or issued.certificate.not_valid_after_utc <= times.now():
             means = _Means(login, credential, card)
-            issued, fresh = _granted(folder, draft, means, patience, person), True
+            with _kept(folder):
+                issued, fresh = _granted(folder, draft, means, patience, person), True
             _hold(folder, draft, issued)
         failure = why_not(folder, draft, issued, taking, person)
         if failure is None:
@@ -114,13 +118,13 @@ def _granted(
     said = ""
     while True:
         try:
-            issued, known = _ask(draft, means)
-        except Pending as answer:
-            failure: CipsecError = _resumable(answer, folder, draft)
-            draft = folder.note(draft, draft.state.waiting(answer))
-            pause = answer.retry_after
-        except Busy as answer:
-            failure, pause = answer, answer.retry_after
+            answer, known = _ask(draft, means)
+        except Pending as pending:
+            failure: CipsecError = _resumable(pending, folder, draft)
+            draft = folder.note(draft, draft.state.waiting(pending))
+            pause = pending.retry_after
+        except Busy as busy:
+            failure, pause = busy, busy.retry_after
         except Unreachable as error:
             if not draft.state.pending:
                 raise
@@ -131,6 +135,9 @@ def _granted(
             folder.drop()
             raise
         else:
+            # Outside of what is tried again: a certificate that is not good would be followed by
+            # another at each poll.
+            issued = receive.judge(answer, known, draft, times.now())
             if means.card:
                 means.card.record(issued.certificate, draft.state.server.url, folder.path)
             for good, line in receive.root_news(draft.anchors, known, times.now()):
@@ -179,8 +186,22 @@ def _awaited(card: Card | None, error: CardError, draft: Draft, folder: Folder) 
     return card.awaited(error, draft.state.again(folder.path))
 
 
-def _ask(draft: Draft, means: _Means) -> tuple[Issued, list[x509.Certificate]]:
-    """Return the certificate, and what /cacerts hands out besides."""
+@contextlib.contextmanager
+def _kept(folder: Folder) -> Iterator[None]:
+    """Say with what goes wrong inside how to go on with a request that the server has accepted."""
+    try:
+        yield
+    except (CardError, CredentialsRefused, NotFound, Unreachable, Untrusted) as error:
+        draft = folder.draft()
+        again = draft.state.again(folder.path) if draft and draft.state.pending else ""
+        if again not in (error.hint or ""):
+            stays = f"the request is kept, go on with it: {again}"
+            error.hint = f"{error.hint}; {stays}" if error.hint else stays
+        raise
+
+
+def _ask(draft: Draft, means: _Means) -> tuple[list[x509.Certificate], list[x509.Certificate]]:
+    """Return the answer's certificates, and what /cacerts hands out besides."""
     with contextlib.ExitStack() as stack:
         card = means.card
         credential = stack.enter_context(card.presented()) if card else means.credential
@@ -192,8 +213,7 @@ def _ask(draft: Draft, means: _Means) -> tuple[Issued, list[x509.Certificate]]:
             with contextlib.suppress(BadAnswer):
                 older.cacerts()
                 session = older
-        answer = _post(session, draft, means.login)
-    return receive.judge(answer, known, draft, times.now()), known
+        return _post(session, draft, means.login), known
 
 
 def _post(session: Session, draft: Draft, login: Login | None) -> list[x509.Certificate]:

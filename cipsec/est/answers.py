@@ -110,6 +110,15 @@ def refusal(answer: Answer, where: str, now: datetime) -> CipsecError:
             return BadAnswer(f"{where} answers with the unexpected status {status}{said}")
 
 
+def login_wanted(answer: Answer, where: str) -> CredentialsRefused:
+    """Return what a 401 stands for where nothing was shown that could have been refused."""
+    hint = "add --user NAME, or --cert FILE --key FILE"
+    challenge = answer.headers.get("www-authenticate", "").lower()
+    if challenge and not any(scheme in challenge for scheme in ("basic", "digest")):
+        hint = "add --cert FILE --key FILE: it knows neither Basic nor Digest"
+    return CredentialsRefused(f"{where} wants to know who asks{_reason(answer)}", hint=hint)
+
+
 def _pending(answer: Answer, said: str, now: datetime) -> Pending:
     text = answer.body[: 2 * _REASON_LIMIT].decode("utf-8", "replace")
     found, vain = _REQUEST_ID.search(text), _IN_VAIN.search(text)

@@ -120,6 +120,8 @@ class Session:
     def cacerts(self) -> list[x509.Certificate]:
         """Return the CA's certificates, anchors and intermediates (RFC 7030 section 4.1)."""
         answer = self._exchange("GET", "cacerts")
+        if answer.status == 202:  # would be taken for a request that was accepted
+            raise BadAnswer(f"{self.where} answers with the unexpected status 202")
         if answer.status != 200:  # section 4.1.3: nothing else will do
             raise answers.refusal(answer, self.where, times.now())
         return answers.certificates(answer)
@@ -128,14 +130,14 @@ class Session:
         """Return the attribute types the server asks for, none where it has no opinion.
 
         204 and 404 mean none (RFC 7030 section 4.5.2); so does what cannot be read, since asking
-        is optional and some servers hand out an empty or broken body.
+        is optional and some servers hand out an empty or broken body, or hang up.
         """
-        answer = self._exchange("GET", "csrattrs")
-        if answer.status != 200 or not answer.body.strip():
-            return frozenset()
         try:
+            answer = self._exchange("GET", "csrattrs")
+            if answer.status != 200 or not answer.body.strip():
+                return frozenset()
             return attributes.parse(answers.decoded(answer))
-        except Malformed as error:
+        except (BadAnswer, Malformed) as error:
             _log.info("the CSR attributes of %s cannot be read: %s", self.where, error)
             return frozenset()
 
@@ -155,6 +157,8 @@ class Session:
         self, operation: str, make_csr: MakeCsr, login: Login | None
     ) -> list[x509.Certificate]:
         answer = self._bound(operation, make_csr, login)
+        if answer.status == 401 and login is None and not self._credential:
+            raise answers.login_wanted(answer, self.where)
         # 201: foundries' server answers so, and the certificate is there all the same.
         if answer.status not in {200, 201}:
             raise answers.refusal(answer, self.where, times.now())
@@ -171,7 +175,7 @@ class Session:
         for _ in range(_ATTEMPTS):
             link = self._link
             binding = link.binding if link and link.kept else None
-            body = _lines(make_csr(base64.b64encode(binding) if binding else None))
+            body = wire.in_lines(make_csr(base64.b64encode(binding) if binding else None))
             answer = self._authenticated(operation, body, login)
             if binding is None or answer.status < 400 or self._same(link):
                 break
@@ -218,9 +222,10 @@ class Session:
         except httpx.InvalidURL:
             raise BadAnswer(f"{self.where} redirects to what is no URL") from None
         if (target.scheme, target.host, target.port) != (url.scheme, url.host, url.port):
+            there = f"--server {target.host}:{target.port or 443}, if that is the right one"
             raise BadAnswer(
                 f"{self.where} redirects to another server, which is not followed: {target}",
-                hint=f"--server {target.host}:{target.port or 443}, if that is the right one",
+                hint=there if target.scheme == "https" else None,
             )
         return target
 
@@ -292,9 +297,3 @@ def _digest(request: httpx.Request, answer: Answer, login: Login) -> str | None:
     answered = flow.send(httpx.Response(401, headers=headers, request=request))
     flow.close()
     return str(answered.headers["Authorization"])
-
-
-def _lines(der: bytes) -> bytes:
-    """Return a CSR as base64 in lines of 64: the one layout that every server measured reads."""
-    text = base64.b64encode(der)
-    return b"".join(text[i : i + 64] + b"\n" for i in range(0, len(text), 64))

@@ -99,6 +99,12 @@ def encode_body(der: bytes, *, one_line: bool = False) -> bytes:
     text = base64.b64encode(der)
     if one_line or len(text) <= _ONE_LINE_MAX:
         return text + b"\n"
+    return in_lines(der)
+
+
+def in_lines(der: bytes) -> bytes:
+    """Return DER as base64 in lines of 64: the one layout of a CSR that every server reads."""
+    text = base64.b64encode(der)
     return b"".join(text[i : i + 64] + b"\n" for i in range(0, len(text), 64))
 
 

@@ -68,11 +68,14 @@ class Slotted:
     typed: str = provisioned.PIN
     present: bool = False
     asked: int = 0
+    taken: bool = False
     warned: list[str] = field(default_factory=list)
 
     @contextmanager
     def connect(self) -> Iterator[Placed]:
         """Connect to what is in it; a card is without power before and after."""
+        if self.taken:
+            raise CardError("another program has the card for itself", hint="end that program")
         if self.card is None:
             raise NoCard("there is no card in Reader 1")
         self.card.power_up()
@@ -367,6 +370,21 @@ def test_pulled_while_waiting_with_nobody_there(
     draft = folder.draft()
     assert draft is not None
     assert draft.state.pending
+
+
+def test_a_card_that_another_program_has(
+    server: EstServer, folder: Folder, reader: Slotted
+) -> None:
+    """While waiting: it ends the command and not the request, and the hint says so."""
+    server.answers["simpleenroll"] = lambda _: WAIT
+
+    def take() -> None:
+        reader.taken = True
+
+    with pytest.raises(CardError, match="another program") as said:
+        get(folder, wish(server, card=reader.credential()), Recorder(on_wait=take))
+    go_on = f"cipsec enroll --identity {folder.path} --smartcard"
+    assert said.value.hint == f"end that program; the request is kept, go on with it: {go_on}"
 
 
 def test_another_card_is_not_shown_the_pin(

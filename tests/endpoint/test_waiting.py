@@ -13,15 +13,20 @@ from cipsec.endpoint.folder import Folder
 from cipsec.endpoint.server import Server
 from cipsec.errors import (
     AlreadyExists,
+    BadAnswer,
+    CipsecError,
+    CredentialsRefused,
+    NotFound,
     Pending,
     Rejected,
     Unreachable,
+    Untrusted,
 )
 from cipsec.pki import keys
 from cipsec.pki.device import Mac
 from cipsec.pki.names import parse_san, parse_subject, show_name
 from tests.endpoint.acting import WAIT, Recorder, assert_matches, get, wish
-from tests.support.canned import EstServer, Plant, named, reply, text
+from tests.support.canned import Answerer, EstServer, Plant, certs, named, reply, text
 from tests.support.ports import free_port
 
 
@@ -134,6 +139,50 @@ def test_a_server_that_goes_away_while_waiting(
     assert "cannot be reached" in person.told[1]
     with pytest.raises(Unreachable):
         get(Folder(tmp_path / "other"), wish(first))
+
+
+@pytest.mark.parametrize(
+    ("answer", "error"),
+    [
+        (lambda _: text(404, "gone"), NotFound),
+        (lambda _: text(401, "no", ("WWW-Authenticate", "Basic")), CredentialsRefused),
+        (lambda s: certs([Plant("Foreign").issue(s.request.public_key, named("x"))]), Untrusted),
+        (lambda _: certs([Plant("Foreign").certificate]), BadAnswer),
+    ],
+)
+def test_what_ends_the_waiting(
+    server: EstServer, folder: Folder, answer: Answerer, error: type[CipsecError]
+) -> None:
+    """Is final for this run, not for the request: the same command goes on, and that is said.
+
+    A certificate that is not good is one of them: asked again, the CA would issue at each poll.
+    """
+    server.answers["simpleenroll"] = lambda _: WAIT
+
+    def once() -> None:
+        assert len(person.waited) == 1, "it was asked again"
+        server.answers["simpleenroll"] = answer
+
+    person = Recorder(on_wait=once)
+    with pytest.raises(error) as caught:
+        get(folder, wish(server), person)
+    go_on = f"the request is kept, go on with it: cipsec enroll --identity {folder.path}"
+    assert (caught.value.hint or "").endswith(go_on)
+    assert len(server.posts()) == 2
+    server.answers.clear()
+    assert_matches(get(folder, Wish()))
+    assert len({post.request.spki for post in server.posts()}) == 1
+
+
+def test_cacerts_that_wait_are_no_request(server: EstServer, folder: Folder) -> None:
+    """A 202 to /cacerts accepts nothing: nobody is told that his request waits."""
+    server.answers["simpleenroll"] = lambda _: text(503, "starting", ("Retry-After", "1"))
+    person = Recorder(on_wait=lambda: server.answers.update(cacerts=lambda _: WAIT))
+    with pytest.raises(BadAnswer, match="unexpected status 202"):
+        get(folder, wish(server), person)
+    draft = folder.draft()
+    assert draft
+    assert not draft.state.pending
 
 
 def test_a_busy_server_is_waited_for(server: EstServer, folder: Folder) -> None:

@@ -19,7 +19,7 @@ from cipsec.errors import (
 from cipsec.est import wire
 from cipsec.est.attributes import CHALLENGE_PASSWORD
 from cipsec.est.client import fetch_cacerts_unverified
-from tests.est.asking import Start, enroll, session
+from tests.est.asking import Start, enroll, make, session
 from tests.support.canned import Plant, Reply, certs, reply, text
 
 
@@ -108,6 +108,33 @@ def test_no_csr_attributes_are_no_opinion(start: Start, status: int) -> None:
     server = start({"csrattrs": lambda _: text(status, "none")})
     with session(server) as client:
         assert client.csrattrs() == frozenset()
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Reply([], close=True),
+        Reply([b"garbage\r\n\r\n"], close=True),
+        reply(302, b"", ("Location", "https://elsewhere.example/")),
+        reply(200, b"A" * 1_100_000),
+    ],
+)
+def test_csr_attributes_are_not_insisted_on(start: Start, plant: Plant, answer: Reply) -> None:
+    """A server that hangs up, or sends anything, at a path it does not know can still enroll."""
+    server = start(
+        {"csrattrs": lambda _: answer, "simpleenroll": lambda _: certs([plant.certificate])}
+    )
+    with session(server) as client:
+        assert client.cacerts() == [plant.certificate]
+        assert client.csrattrs() == frozenset()
+        assert client.simpleenroll(make, login=None) == [plant.certificate]
+
+
+def test_cacerts_that_are_accepted(start: Start) -> None:
+    """202 to /cacerts is no request that waits."""
+    server = start({"cacerts": lambda _: text(202, "later", ("Retry-After", "1"))})
+    with pytest.raises(BadAnswer, match="unexpected status 202"):
+        fetch_cacerts_unverified(server.url, timeout=60)
 
 
 _EXAMPLE = (

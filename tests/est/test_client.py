@@ -174,6 +174,27 @@ def test_redirects_within_the_server_are_followed(start: Start, plant: Plant) ->
 
 
 @pytest.mark.parametrize(
+    ("challenge", "hint"),
+    [
+        ('Basic realm="x"', "add --user NAME, or --cert FILE --key FILE"),
+        ('Negotiate, digest nonce="x"', "add --user NAME, or --cert FILE --key FILE"),
+        ("", "add --user NAME, or --cert FILE --key FILE"),
+        ("Negotiate", "add --cert FILE --key FILE: it knows neither Basic nor Digest"),
+    ],
+)
+def test_who_showed_nothing_is_told_what_to_show(start: Start, challenge: str, hint: str) -> None:
+    """No credentials were refused where there were none."""
+    headers = [("WWW-Authenticate", challenge)] if challenge else []
+    server = start({"simpleenroll": lambda _: text(401, "no rule applies", *headers)})
+    with pytest.raises(CredentialsRefused, match="wants to know who asks: no rule") as caught:
+        enroll(server)
+    assert caught.value.hint == hint
+    refused = pytest.raises(CredentialsRefused, match="does not accept the credentials")
+    with session(server, credential=True) as client, refused:
+        client.simpleenroll(make, login=None)
+
+
+@pytest.mark.parametrize(
     "target",
     [
         "https://evil.example/.well-known/est/cacerts",
@@ -188,6 +209,18 @@ def test_redirects_elsewhere_are_not(start: Start, target: str) -> None:
     server = start({"cacerts": lambda _: text(302, "", ("Location", target))})
     with pytest.raises(BadAnswer, match="redirects to"):
         fetch_cacerts_unverified(server.url, timeout=60)
+
+
+@pytest.mark.parametrize(
+    ("target", "hint"),
+    [("https://other.example/x", "--server other.example:443"), ("http://other.example/x", "None")],
+)
+def test_where_redirects_lead_is_to_be_named(start: Start, target: str, hint: str) -> None:
+    """But for a place without TLS: as --server it would be taken for one with."""
+    server = start({"cacerts": lambda _: text(302, "", ("Location", target))})
+    with pytest.raises(BadAnswer) as caught:
+        fetch_cacerts_unverified(server.url, timeout=60)
+    assert str(caught.value.hint).startswith(hint)
 
 
 def test_redirects_in_circles_end(start: Start) -> None:
