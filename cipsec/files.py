@@ -209,8 +209,7 @@ def held(path: Path, *, patience: float, busy: str, hint: str | None = None) -> 
         raise Locked(busy, hint=hint) from None
     except (OSError, NotImplementedError) as error:  # the latter of a file system without locks
         why = reason(error) if isinstance(error, OSError) else str(error)
-        owner = f"run it as the user whose it is: ls -ld {shlex.quote(str(path.parent))}"
-        raise LocalState(f"{path} cannot be locked: {why}", hint=owner) from None
+        raise LocalState(f"{path} cannot be locked: {why}", hint=owner(path.parent)) from None
     try:
         yield
     finally:
@@ -259,6 +258,11 @@ def sync_directory(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def owner(path: Path) -> str:
+    """Return the hint for what this user may not do with a file or folder."""
+    return f"run it as the user whose it is: ls -ld {shlex.quote(str(path))}"
 
 
 def reason(error: OSError) -> str:

@@ -74,7 +74,11 @@ CaDir = Annotated[
 IdentityDir = Annotated[
     Path | None,
     typer.Option(
-        "--identity", metavar="DIR", envvar="CIPSEC_IDENTITY", help="The endpoint's folder."
+        "--identity",
+        metavar="DIR",
+        envvar="CIPSEC_IDENTITY",
+        readable=False,  # as for --ca-dir
+        help="The endpoint's folder.",
     ),
 ]
 PasswordFile = Annotated[

@@ -15,13 +15,12 @@ from cipsec.doctor.machine import CLOCK_HINT
 from cipsec.doctor.permissions import mode_of
 from cipsec.endpoint.folder import Draft, Folder, Identity
 from cipsec.endpoint.renew import due_since
-from cipsec.endpoint.state import Kind
+from cipsec.endpoint.state import Kind, State
 from cipsec.errors import LocalState, Malformed, Untrusted
 from cipsec.pki.chain import verify_chain
 from cipsec.pki.names import show_name, show_san
 from cipsec.times import show_duration, show_time
 
-_NEW = "cipsec enroll -f"
 _LONG = timedelta(days=1)
 
 
@@ -90,7 +89,7 @@ def validity(endpoint: Endpoint) -> Iterator[Remark]:
     if now < held.not_valid_before_utc:
         yield fail(f"it is valid only from {show_time(held.not_valid_before_utc)}", CLOCK_HINT)
     elif now > end:
-        yield fail(f"it expired at {show_time(end)}", _NEW)
+        yield fail(f"it expired at {show_time(end)}", State.anew(endpoint.folder.path))
     elif now >= due:
         detail = f"renewal is due since {show_time(due)}; it ends at {show_time(end)}"
         yield warn(detail, "cipsec renew")
@@ -110,7 +109,7 @@ def trust(endpoint: Endpoint) -> Iterator[Remark]:
     try:
         path = verify_chain(held, issued.chain, issued.anchors, moment)
     except Untrusted as error:
-        yield failed(error, _NEW)
+        yield failed(error, State.anew(endpoint.folder.path))
     else:
         yield ok(f"issued under {show_name(path[-1].subject)}, which is trusted")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import socket
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -25,7 +26,7 @@ from cipsec.pki import csr, keys
 from cipsec.pki.device import SUBJECT_DIRECTORY_ATTRIBUTES, DeviceId, Mac
 from cipsec.pki.names import same_name, same_sans, show_name
 from cipsec.times import show_time
-from cipsec.tls.client import Credential
+from cipsec.tls.client import Credential, require_usable
 
 if TYPE_CHECKING:
     from cipsec.discovery.interfaces import Interface
@@ -112,6 +113,7 @@ def enroll(
 def plan(folder: Folder, wish: Wish, *, force: bool, person: Person) -> Plan:
     """Decide what to do and establish trust; nothing is written, and /cacerts alone is asked for.
 
+    What is ours is looked at first: nobody compares a fingerprint for a key that does not fit.
     Raises as `enroll` does, but for what comes of the request itself.
     """
     resumed = _resumable(folder, wish, force=force)
@@ -120,6 +122,9 @@ def plan(folder: Folder, wish: Wish, *, force: bool, person: Person) -> Plan:
     asked = state is not None and (state.pending or folder.held() is not None)
     known = _known_trust(folder, force=force or asked)
     _require_card(folder, wish, state)
+    credential = _files(wish, state)
+    if credential:
+        require_usable(credential)
     if wish.card:
         wish.card.look(state)
     believed = wish.trust or Trust(resumed.anchors if resumed else known)
@@ -130,7 +135,7 @@ def plan(folder: Folder, wish: Wish, *, force: bool, person: Person) -> Plan:
         subject=resumed.request.subject if resumed else wish.draft_names(),
         sans=resumed.request.sans if resumed else wish.sans,
         user=wish.user or (state.user if state else None),
-        credential=_files(wish, state),
+        credential=credential,
         card=wish.card,
         resumed=resumed,
     )
@@ -150,7 +155,7 @@ def _known_trust(folder: Folder, *, force: bool) -> tuple[x509.Certificate, ...]
     if end > times.now() and not force:
         raise AlreadyExists(
             f"{folder.path} holds an identity that is valid until {show_time(end)}",
-            hint="cipsec renew, or add -f for a new one",
+            hint=f"{_typed('renew', folder)}, or add -f for a new one",
         )
     return identity.issued.anchors
 
@@ -267,9 +272,13 @@ def mac_of(request: csr.CertificateRequest) -> Mac | None:
     return request.identity.mac if request.extension(SUBJECT_DIRECTORY_ATTRIBUTES) else None
 
 
+def _typed(verb: str, folder: Folder) -> str:
+    return f"cipsec {verb} --identity {shlex.quote(str(folder.path))}"
+
+
 def require(folder: Folder) -> Identity:
     """Return the identity in use; raise NotFound when there is none, LocalState for damage."""
     identity = folder.identity()
     if identity is None:
-        raise NotFound(f"there is no identity in {folder.path}", hint="cipsec enroll")
+        raise NotFound(f"there is no identity in {folder.path}", hint=_typed("enroll", folder))
     return identity

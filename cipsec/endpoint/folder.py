@@ -14,6 +14,7 @@ with the number, and the paths shown lead into the numbered folder.
 from __future__ import annotations
 
 import contextlib
+import os
 import secrets
 import shutil
 from collections.abc import Iterator, Sequence
@@ -34,7 +35,6 @@ _KEY, _CERTIFICATE, _CHAIN, _TRUST = "key.pem", "certificate.pem", "chain.pem", 
 _LINKED = (_KEY, _CERTIFICATE, _CHAIN, _TRUST)
 _REQUEST, _STATE = "request.pem", "state.json"
 _UNTRIED, _HOOK = "untried.pem", "hook-owed"
-_DAMAGED = "for a new identity: cipsec enroll -f"
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +119,7 @@ class Folder:
             draft.anchors,
         )
         if keys.spki(issued.certificate.public_key()) != keys.spki(draft.key.public_key()):
-            raise LocalState(f"key and certificate in {place} do not match", hint=_DAMAGED)
+            raise LocalState(f"key and certificate in {place} do not match", hint=_anew(self.path))
         return Identity(
             directory=self.path,
             key_file=shown / _KEY,
@@ -254,7 +254,7 @@ class Folder:
             return name
         if damaged is not None:
             return damaged
-        raise LocalState(f"{self._current} names no identity", hint=_DAMAGED)
+        raise LocalState(f"{self._current} names no identity", hint=_anew(self.path))
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[None]:
@@ -264,7 +264,13 @@ class Folder:
             raise LocalState(f"{self.path} cannot be written: {files.reason(error)}") from None
 
 
+def _anew(directory: Path) -> str:
+    return f"for a new identity: {State.anew(directory)}"
+
+
 def _read_draft(place: Path) -> Draft:
+    if place.is_dir() and not os.access(place, os.R_OK | os.X_OK):  # which is no damage
+        raise LocalState(f"{place} cannot be read: permission denied", hint=files.owner(place))
     try:
         pem = files.read(place / _REQUEST)
         return Draft(
@@ -274,16 +280,17 @@ def _read_draft(place: Path) -> Draft:
             state=State.from_json(files.read(place / _STATE), place / _STATE),
         )
     except CipsecError as error:
-        raise LocalState(f"{place} is damaged: {error}", hint=_DAMAGED) from None
+        raise LocalState(f"{place} is damaged: {error}", hint=_anew(place.parent)) from None
     except UNREADABLE:
-        raise LocalState(f"{place / _REQUEST} is damaged", hint=_DAMAGED) from None
+        raise LocalState(f"{place / _REQUEST} is damaged", hint=_anew(place.parent)) from None
 
 
 def _certificates(path: Path) -> list[x509.Certificate]:
     try:
         return x509.load_pem_x509_certificates(files.read(path))
     except UNREADABLE:
-        raise Malformed(f"{path} holds no certificates in PEM", hint=_DAMAGED) from None
+        hint = _anew(path.parent.parent)
+        raise Malformed(f"{path} holds no certificates in PEM", hint=hint) from None
 
 
 def _pem(certificates: Sequence[x509.Certificate]) -> bytes:

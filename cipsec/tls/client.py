@@ -12,6 +12,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING
 
 from cryptography import x509
@@ -134,6 +135,11 @@ def client_context(
     return context
 
 
+def require_usable(credential: Credential) -> None:
+    """Raise LocalState, Malformed or Locked where the files could not be authenticated with."""
+    _present(_context(tls12=False), credential)
+
+
 def unverified_context() -> ClientContext:
     """Return a context that trusts whoever answers: for /cacerts alone (RFC 7030 section 4.1.1)."""
     return _context(tls12=False)
@@ -168,7 +174,7 @@ def _present(context: ssl.SSLContext, credential: Credential) -> None:
     if keys.is_encrypted(files.read(credential.key)):
         raise Locked(
             f"{credential.key} is encrypted",
-            hint=f"openssl pkey -in {credential.key} -out plain.pem",
+            hint=f"openssl pkey -in {quote(str(credential.key))} -out plain.pem",
         )
     files.read(credential.certificate)
     try:
@@ -176,10 +182,13 @@ def _present(context: ssl.SSLContext, credential: Credential) -> None:
     except ssl.SSLError as error:
         if error.reason == "KEY_VALUES_MISMATCH":
             raise LocalState(
-                f"{credential.key} is not the key of {credential.certificate}"
+                f"{credential.key} is not the key of the first certificate in"
+                f" {credential.certificate}",
+                hint="put the certificate of the key first, and the CAs above it after it",
             ) from None
         raise Malformed(
-            f"{credential.certificate} and {credential.key} are not a certificate and a key in PEM"
+            f"{credential.certificate} and {credential.key} are not a certificate and a key in PEM",
+            hint="of PKCS#12: openssl pkcs12 -in FILE -nodes -out both.pem, for --cert and --key",
         ) from None
 
 
@@ -258,7 +267,7 @@ def failure(where: str, error: ssl.SSLError, *, presented: bool) -> CipsecError:
 def _untrusted(where: str, error: ssl.SSLCertVerificationError) -> Untrusted:
     said = f"the certificate of {where} is not trusted: {error.verify_message}"
     if error.verify_code not in _CLOCK_ERRORS:
-        anew = "if the CA was replaced: cipsec enroll -f --fingerprint SHA256"
+        anew = "if the CA was replaced: cipsec enroll -f --identity DIR --fingerprint SHA256"
         return Untrusted(said, hint=f"see who issued it: cipsec cert show {where}; {anew}")
     clock = f"this machine's clock says {show_time(times.now())}"
     return Untrusted(f"{said}; {clock}", hint="check this machine's clock with: date -u")

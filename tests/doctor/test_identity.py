@@ -87,7 +87,7 @@ def test_validity(folder: Folder, server: EstServer) -> None:
     for now, verdict, hint in (
         (begin + (end - begin) * 0.5, OK, None),
         (begin + (end - begin) * 0.9, WARN, "cipsec renew"),
-        (end + timedelta(seconds=1), FAIL, "cipsec enroll -f"),
+        (end + timedelta(seconds=1), FAIL, f"cipsec enroll -f --identity {folder.path}"),
         (begin - timedelta(seconds=1), FAIL, "date -u"),
         (datetime(1970, 1, 1, tzinfo=UTC), FAIL, "date -u"),
     ):
@@ -103,7 +103,7 @@ def test_trust(folder: Folder, server: EstServer) -> None:
     assert [one.verdict for one in after] == [OK]
     got.trust_file.resolve().write_bytes(vendor.ca("Another").pem)
     [found] = at_identity(folder, "identity trust")
-    assert (found.verdict, found.hint) == (FAIL, "cipsec enroll -f")
+    assert (found.verdict, found.hint) == (FAIL, f"cipsec enroll -f --identity {folder.path}")
     assert "no trusted CA issued" in found.detail
 
 
@@ -159,4 +159,5 @@ def test_current_leads_nowhere(folder: Folder, server: EstServer) -> None:
     get(folder, wish(server))
     shutil.rmtree(folder.path / "1")
     [found] = at_identity(folder, "identity")
-    assert (found.verdict, found.hint) == (FAIL, "for a new identity: cipsec enroll -f")
+    anew = f"for a new identity: cipsec enroll -f --identity {folder.path}"
+    assert (found.verdict, found.hint) == (FAIL, anew)

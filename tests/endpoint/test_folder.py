@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -21,11 +22,12 @@ from cipsec.endpoint.folder import Folder
 from cipsec.errors import LocalState
 if os.geteuid() == 0:
     os.setuid(65534)
-try:
-    with Folder(Path(sys.argv[1])).locked():
-        pass
-except LocalState as error:
-    print(error)
+folder = Folder(Path(sys.argv[1]))
+for act in (folder.locked().__enter__, folder.identity):
+    try:
+        print(act())
+    except LocalState as error:
+        print(f"{error}; {error.hint}")
 """
 
 
@@ -62,19 +64,24 @@ def test_a_certificate_that_came_before_the_kill_is_not_asked_for_again(tmp_path
 
 
 @pytest.mark.skipif(os.name == "nt", reason="POSIX permissions")
-def test_a_folder_that_may_not_be_written(tmp_path: Path) -> None:
-    """Another user's folder can be looked at where its mode allows, and not changed."""
-    folder = Folder(tmp_path / "identity")
-    made = killed.draft()
-    killed.change(folder, made, killed.issued(made))
-    for path in (tmp_path, *tmp_path.parents[:2], folder.path):
-        path.chmod(0o755)
-    folder.path.chmod(0o500)
-    command = [sys.executable, "-c", _AS_NOBODY, str(folder.path)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert "cannot be" in done.stdout
-    folder.path.chmod(0o700)
-    assert folder.identity()
+def test_a_folder_of_another_user() -> None:
+    """Is not changed, and what of it cannot be read is not called damaged: -f would not help."""
+    with tempfile.TemporaryDirectory() as place:
+        folder = Folder(Path(place) / "identity")
+        made = killed.draft()
+        killed.change(folder, made, killed.issued(made))
+        modes = (Path(place), 0o755), (folder.path, 0o755), (folder.path / "1", 0)
+        for path, mode in modes:
+            path.chmod(mode)
+        command = [sys.executable, "-c", _AS_NOBODY, str(folder.path)]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        (folder.path / "1").chmod(0o700)
+        assert folder.identity()
+    locking, reading = done.stdout.splitlines()
+    whose = "permission denied; run it as the user whose it is: ls -ld"
+    if os.geteuid() == 0:  # else both are ours, and the first may be written
+        assert locking == f"{folder.path / '.lock'} cannot be locked: {whose} {folder.path}"
+    assert reading == f"{folder.path / '1'} cannot be read: {whose} {folder.path / '1'}"
 
 
 def test_an_empty_folder_is_no_identity(tmp_path: Path) -> None:

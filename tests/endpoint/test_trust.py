@@ -6,12 +6,18 @@ from pathlib import Path
 
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    PrivateFormat,
+)
 
+from cipsec.endpoint.enroll import plan
 from cipsec.endpoint.folder import Folder
 from cipsec.endpoint.trust import Trust, read_anchors
 from cipsec.errors import (
     CredentialsRefused,
+    LocalState,
     Malformed,
     Untrusted,
 )
@@ -182,3 +188,36 @@ def test_a_client_certificate(server: EstServer, folder: Folder, tmp_path: Path)
     (post,) = server.posts()
     assert post.client
     assert show_name(x509.load_der_x509_certificate(post.client).subject) == "CN=engineer"
+
+
+@pytest.fixture
+def engineer(plant: Plant, tmp_path: Path) -> Path:
+    """A folder with a credential, its key encrypted as well, and the CA's certificate."""
+    _, key = plant.credential(tmp_path, "engineer")
+    plant.pem(tmp_path)
+    sealed = BestAvailableEncryption(b"secret")
+    pem = keys.from_pem(key.read_bytes()).private_bytes(Encoding.PEM, PrivateFormat.PKCS8, sealed)
+    (tmp_path / "sealed.key").write_bytes(pem)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("names", "says"),
+    [
+        (("ca.pem", "engineer.key"), "is not the key of the first certificate in"),
+        (("engineer.pem", "sealed.key"), "sealed.key is encrypted"),
+        (("engineer.pem", "none.key"), "there is no file"),
+        (("engineer.key", "engineer.pem"), "are not a certificate and a key in PEM"),
+    ],
+)
+def test_files_that_cannot_be_presented(
+    server: EstServer, folder: Folder, engineer: Path, names: tuple[str, str], says: str
+) -> None:
+    """Are found before anybody is asked anything, and by a dry run; no key is left behind."""
+    credential = Credential(*(engineer / name for name in names))
+    wished, person = wish(server, credential=credential, user="ada", trust=Trust()), Recorder()
+    with pytest.raises(LocalState, match=says):
+        get(folder, wished, person)
+    with pytest.raises(LocalState, match=says):
+        plan(folder, wished, force=False, person=person)
+    assert (person.shown, person.asked, server.seen, folder.draft()) == ([], [], [], None)

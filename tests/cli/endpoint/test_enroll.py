@@ -159,12 +159,12 @@ def test_dry_run(run: Run, server: EstServer, home: Path) -> None:
     assert not home.exists()
 
 
-def test_an_identity_is_not_replaced_unasked(run: Run, server: EstServer) -> None:
+def test_an_identity_is_not_replaced_unasked(run: Run, server: EstServer, home: Path) -> None:
     """Exit 6, the hint is to renew."""
     run(*enroll(server))
     code, _, err = run(*enroll(server))
     assert code == 6
-    assert "hint: cipsec renew, or add -f" in err
+    assert f"hint: cipsec renew --identity {home}, or add -f" in err
     assert run(*enroll(server, "-f"))[0] == 0
 
 
@@ -190,7 +190,7 @@ def test_nothing_there(run: Run, home: Path) -> None:
     for verb in ("status", "renew"):
         code, out, err = run(verb)
         assert (code, out) == (3, "")
-        assert err.splitlines()[-1] == "cipsec: hint: cipsec enroll"
+        assert err.splitlines()[-1] == f"cipsec: hint: cipsec enroll --identity {home}"
     assert not home.exists()
 
 
@@ -201,7 +201,7 @@ def test_damage(run: Run, server: EstServer, home: Path) -> None:
     for words in (["status"], ["renew"], enroll(server)):
         code, _, err = run(*words)
         assert code == 6
-        assert "cipsec enroll -f" in err
+        assert f"cipsec enroll -f --identity {home}" in err
 
 
 def test_hostile_text_is_harmless(run: Run, server: EstServer, tmp_path: Path) -> None:
