@@ -8,6 +8,7 @@ from datetime import datetime
 from cryptography import x509
 
 from cipsec.endpoint.folder import Draft, Issued
+from cipsec.endpoint.trust import is_ca
 from cipsec.errors import BadAnswer, Untrusted
 from cipsec.pki import keys
 from cipsec.pki.chain import verify_chain
@@ -85,7 +86,9 @@ def _named(root: x509.Certificate) -> str:
 
 
 def differences(request: CertificateRequest, certificate: x509.Certificate) -> Iterator[str]:
-    """Yield, for people, what the CA changed of the names asked for."""
+    """Yield, for people, what the CA changed of what was asked for."""
+    if is_ca(certificate):
+        yield "the CA made this a CA's certificate: whoever has its key can issue others"
     if not same_name(request.subject, certificate.subject):
         got = show_name(certificate.subject) or "none"
         yield f"the CA changed the subject: {got} instead of {show_name(request.subject) or 'none'}"

@@ -149,6 +149,20 @@ def test_changed_names_are_told(server: EstServer, folder: Folder) -> None:
     ]
 
 
+def test_a_ca_certificate_is_told(server: EstServer, folder: Folder) -> None:
+    """It serves, and whoever gets at the drive's key has a CA of the plant."""
+
+    def promote(seen: Seen) -> Any:
+        return certs([server.plant.issue(seen.request.public_key, named("Drive 7"), ca=True)])
+
+    server.answers["simpleenroll"] = promote
+    person = Recorder()
+    assert_matches(get(folder, wish(server, subject=named("Drive 7")), person))
+    assert person.warned == [
+        "the CA made this a CA's certificate: whoever has its key can issue others"
+    ]
+
+
 def test_an_answer_with_the_whole_chain(server: EstServer, folder: Folder) -> None:
     """RFC 7030 wants the certificate alone; in whatever order it comes, ours is found."""
     server.answers["simpleenroll"] = lambda s: certs([server.plant.certificate, server.issue(s)])
