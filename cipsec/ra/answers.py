@@ -16,7 +16,7 @@ class Granted:
 class Queued:
     """Accepted and not decided: ask again after `retry_after` seconds.
 
-    `in_vain` says what is wrong with the credential that was shown, None where nothing is.
+    `in_vain` says why the credential that was shown does not do, None where none was needed.
     """
 
     id: str

@@ -141,8 +141,8 @@ class Rule:
 class Decision:
     """What the table says: outcome, the rule that decided, the reason, and every rule tried.
 
-    `told` is the reason for the applicant, `in_vain` what is wrong with the credential that he
-    showed, which he is told while others decide. `applied` is that rule. `uses` is what a grant
+    `told` is the reason for the applicant, `in_vain` why the credential that he showed does not do,
+    which he is told while others decide. `applied` is that rule. `uses` is what a grant
     spends; `slot` the place that an allowlist's entry gives the device a name for; `expected` tells
     that an entry with an end or a count pre-approves it; `revokes` are the predecessors that a
     grant revokes. `troubles` is what could not be judged, `undecided` that the rule could not.

@@ -25,6 +25,8 @@ from cipsec.store import certificates, held
 from cipsec.store.certificates import CertificateRow
 
 _MOST = 50  # of one name: beyond that nobody looks at them one by one
+# What the applicant reads while he waits: his proof was good, and he would else look for another.
+_TOLD = "it would replace a certificate in force, which an administrator decides"
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +133,8 @@ def considered(
     expected = decision.expected and not evidence.presented.late
     if others or mode is Replacement.ASK or not (mode or expected):
         why = f"{decision.reason}; but {_in_force(others or rows)}"
-        return dataclasses.replace(decision, outcome=Outcome.ASK, reason=why)
+        told = _TOLD if _proves(evidence) else None  # others would learn who is listed
+        return dataclasses.replace(decision, outcome=Outcome.ASK, reason=why, in_vain=told)
     # An entry with an end or a count was written for this: "the next one, tonight". What the old
     # one of the slot has is not taken from it unasked.
     gone = rows if mode is Replacement.REVOKE else same
@@ -140,6 +143,11 @@ def considered(
     reason += f"; {_in_force(stays)}" if stays else ""
     revokes = tuple(row.serial for row in gone)
     return dataclasses.replace(decision, reason=reason, revokes=revokes)
+
+
+def _proves(evidence: Evidence) -> bool:
+    shown = evidence.presented
+    return bool(evidence.user or shown.own or shown.vendor or shown.credential)
 
 
 def _is_same_device(row: CertificateRow, proved: Identity) -> bool:

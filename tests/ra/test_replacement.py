@@ -28,7 +28,9 @@ def test_a_known_device_with_another_key_is_asked_about(plant: Server) -> None:
     """Though the rule grants: the old certificate is named, and stays for now."""
     assert plant.enroll(drive()).status == 200
     [old] = plant.certificates()
-    identifier = est.identifier(plant.enroll(drive()))
+    waits = plant.enroll(drive())
+    identifier = est.identifier(waits)
+    assert est.reason(waits).endswith(f"{est.header(waits, 'Retry-After')} s")  # lists are secret
     [row] = plant.requests()
     assert (row.id, row.state, row.rule) == (identifier, State.PENDING, "listed")
     assert row.replaces == old.serial

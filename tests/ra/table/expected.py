@@ -205,7 +205,8 @@ class Oracle:
             return Expected("G", rule, f"global grant: {reason}")
         in_force = f"certificate {self.shown.serial} of {self.shown.device}, with another key"
         if then == "grant" and known:
-            return Expected("R", rule, f"{reason}; but {in_force}, is in force")
+            told = "it would replace a certificate in force, which an administrator decides"
+            return Expected("R", rule, f"{reason}; but {in_force}, is in force", told)
         if then == "grant":
             return Expected("G", rule, reason)
         telling = [answer[1:] for answer in dict.fromkeys(failed) if answer.startswith("!")]
