@@ -177,7 +177,12 @@ def test_what_ends_the_waiting(
 def test_cacerts_that_wait_are_no_request(server: EstServer, folder: Folder) -> None:
     """A 202 to /cacerts accepts nothing: nobody is told that his request waits."""
     server.answers["simpleenroll"] = lambda _: text(503, "starting", ("Retry-After", "1"))
-    person = Recorder(on_wait=lambda: server.answers.update(cacerts=lambda _: WAIT))
+
+    def wait() -> None:
+        assert len(person.waited) == 1, "it was waited for"
+        server.answers["cacerts"] = lambda _: WAIT
+
+    person = Recorder(on_wait=wait)
     with pytest.raises(BadAnswer, match="unexpected status 202"):
         get(folder, wish(server), person)
     draft = folder.draft()
