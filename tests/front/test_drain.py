@@ -17,8 +17,8 @@ from tests.support.canned import Plant
 
 def test_drain(plant: Plant) -> None:
     """Idle ones are told goodbye; half-sent and running requests are answered; then it is over."""
-
     release = threading.Event()
+    release.set()
 
     async def slowly(request: Request) -> Response:
         await asyncio.to_thread(release.wait, PATIENCE)
@@ -34,6 +34,7 @@ def test_drain(plant: Plant) -> None:
         Client(front.port, plant) as unused,
     ):
         assert idle.ask(GET).status == 200
+        release.clear()
         half.send(whole[:-2])
         running.send(post(b"running"))
         front.wait(lambda counters: counters.answering == 1)

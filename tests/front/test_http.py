@@ -252,9 +252,8 @@ def test_the_client_is_gone_before_its_answer(plant: Plant) -> None:
         with Client(front.port, plant) as client:
             client.send(GET)
             front.wait(lambda counters: counters.answering == 1)
-        front.wait(lambda counters: counters.open == 0)
         release.set()
-        front.wait(lambda counters: counters.answering == 0)
+        front.wait(lambda counters: counters.open == 0 and counters.answering == 0)
         assert finished == [True]
 
 
