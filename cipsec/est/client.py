@@ -49,6 +49,10 @@ class _Link:
     kept: bool
 
 
+class _HungUp(BadAnswer):
+    """The server ended a connection that it had kept, instead of answering on it."""
+
+
 def fetch_cacerts_unverified(url: str, *, timeout: float) -> list[x509.Certificate]:
     """Return what `url`/cacerts hands out, trusting nobody and sending nothing of value.
 
@@ -168,15 +172,22 @@ class Session:
         """Send a CSR that carries the binding of the very connection it goes over.
 
         The connection may be gone when the CSR is ready: then httpx opens another, the server
-        sees a foreign binding, and we start over with the binding of the new one.
+        sees a foreign binding, and we start over with the binding of the new one. It may also go
+        in the moment in which the CSR is sent; then we start over once.
         """
-        if self._link is None:
-            self.cacerts()
-        for _ in range(_ATTEMPTS):
+        for attempt in range(_ATTEMPTS):
+            if self._link is None:
+                self.cacerts()
             link = self._link
             binding = link.binding if link and link.kept else None
             body = wire.in_lines(make_csr(base64.b64encode(binding) if binding else None))
-            answer = self._authenticated(operation, body, login)
+            try:
+                answer = self._authenticated(operation, body, login)
+            except _HungUp:
+                if attempt:
+                    raise
+                self._link = None
+                continue
             if binding is None or answer.status < 400 or self._same(link):
                 break
             _log.info("the connection to %s was replaced; the CSR is made anew", self.where)
@@ -232,7 +243,7 @@ class Session:
     def _send(self, request: httpx.Request) -> Answer:
         self._context.deadline = time.monotonic() + self._timeout
         try:
-            response = self._client.send(request, stream=True)
+            response = self._begun(request)
             try:
                 self._link = _link(response)
                 return Answer(response.status_code, _headers(response), self._read(response))
@@ -240,6 +251,15 @@ class Session:
                 response.close()
         except httpx.HTTPError as error:
             raise self._failure(error) from None
+
+    def _begun(self, request: httpx.Request) -> httpx.Response:
+        """Send a request and return its answer, of which the body is to come."""
+        try:
+            return self._client.send(request, stream=True)
+        except httpx.RemoteProtocolError as error:
+            if self._link is None or not self._link.kept:
+                raise
+            raise _HungUp(f"{self.where} does not speak HTTP as it should: {error}") from None
 
     def _read(self, response: httpx.Response) -> bytes:
         body = bytearray()

@@ -22,6 +22,7 @@ from cipsec.est.login import Login
 from cipsec.tls.client import Credential, client_context
 from tests.est.asking import TLS12, Start, enroll, make, session
 from tests.support.canned import Plant, Reply, Seen, certs, reply, text
+from tests.support.waiting import until
 
 
 def test_sends_what_every_server_reads(start: Start) -> None:
@@ -81,11 +82,42 @@ def test_starts_over_when_the_connection_was_replaced(start: Start, plant: Plant
             return text(400, "the channel binding is wrong")
         return certs([plant.certificate])
 
+    def later(binding: bytes | None) -> bytes:
+        # Else it may hang up in the moment in which this is sent.
+        until(lambda: server.is_idle or server.connections > 1)
+        return make(binding)
+
     server = start({"cacerts": lambda _: hang_up, "simpleenroll": checking}, tls=TLS12)
-    assert enroll(server) == [plant.certificate]
+    with session(server) as client:
+        assert client.simpleenroll(later, login=None) == [plant.certificate]
     first, second = server.posts()
     assert first.body != second.body
     assert first.connection == second.connection == 2
+
+
+@pytest.mark.parametrize("version", [TLS12, ssl.TLSVersion.TLSv1_3])
+def test_starts_over_once_when_the_server_hangs_up_meanwhile(
+    start: Start, plant: Plant, version: ssl.TLSVersion
+) -> None:
+    """The connection goes in the moment in which the CSR is sent: another, with its own binding."""
+
+    def second_time(seen: Seen) -> Reply:
+        if seen.connection == 1:
+            return Reply((), close=True)
+        expected = base64.b64encode(seen.binding) if seen.binding else None
+        return certs([plant.certificate]) if seen.request.challenge == expected else text(400, "")
+
+    server = start({"simpleenroll": second_time}, tls=version)
+    assert enroll(server) == [plant.certificate]
+    assert [seen.operation for seen in server.seen] == ["cacerts", "simpleenroll"] * 2
+
+
+def test_a_server_that_always_hangs_up(start: Start) -> None:
+    """It is asked a second time, and no more."""
+    server = start({"simpleenroll": lambda _: Reply((), close=True)})
+    with pytest.raises(BadAnswer, match="disconnected without sending a response"):
+        enroll(server)
+    assert len(server.posts()) == 2
 
 
 def test_basic_credentials_are_sent_at_once(start: Start) -> None:

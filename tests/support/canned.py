@@ -248,6 +248,11 @@ class EstServer:
             for thread in self._threads:
                 thread.join()
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether no connection is open."""
+        return not self._open
+
     def _accept(self) -> None:
         while True:
             try:
