@@ -7,10 +7,10 @@ import errno
 import os
 import sys
 from collections.abc import Iterator
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
-from cipsec import files
-from cipsec.errors import LocalState
+if TYPE_CHECKING:
+    from cipsec.errors import LocalState
 
 # What a full disk says. Whoever writes a file makes LocalState of it, so that what is left is
 # stdout's: help that typer prints, say.
@@ -64,6 +64,9 @@ def line(stream: TextIO, text: str) -> None:
 
 def lost(error: OSError) -> LocalState:
     """Return what to say of a result that stdout did not take."""
+    from cipsec import files  # 40 ms, which `--version` need not spend
+    from cipsec.errors import LocalState
+
     return LocalState(f"stdout cannot be written: {files.reason(error)}", hint="make room: df -h")
 
 
