@@ -7,8 +7,10 @@ to the callers, who pass a function over the connection.
 from __future__ import annotations
 
 import contextlib
+import random
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
@@ -21,6 +23,7 @@ T = TypeVar("T")
 Work = Callable[[sqlite3.Connection], T]
 
 _BUSY_TIMEOUT_MS = 10_000  # another process commits in milliseconds; ten seconds means it hangs
+_LOOK_SECONDS = (0.001, 0.005)  # between two looks whether the store is free to write
 
 
 class Database:
@@ -110,7 +113,7 @@ class Database:
     def transaction(self) -> Iterator[sqlite3.Connection]:
         """Yield the connection inside BEGIN IMMEDIATE; commit at the end, roll back on an error."""
         connection = self.connection()
-        connection.execute("BEGIN IMMEDIATE")
+        _begin_immediate(connection)
         try:
             yield connection
             connection.execute("COMMIT")
@@ -142,6 +145,31 @@ class Database:
             self._opened.clear()
 
 
+def _begin_immediate(connection: sqlite3.Connection) -> None:
+    """Begin to write as soon as no other connection does.
+
+    SQLite waits by itself too, but soon looks every 100 ms only: beside a server that writes
+    without a pause a command would find the store taken for seconds, and often for ever.
+    """
+    end = time.monotonic() + _BUSY_TIMEOUT_MS / 1000
+    connection.execute("PRAGMA busy_timeout=0")
+    try:
+        while not _begun(connection, last=time.monotonic() > end):
+            time.sleep(random.uniform(*_LOOK_SECONDS))  # noqa: S311 - no secret
+    finally:
+        connection.execute(f"PRAGMA busy_timeout={_BUSY_TIMEOUT_MS}")
+
+
+def _begun(connection: sqlite3.Connection, *, last: bool) -> bool:
+    try:
+        connection.execute("BEGIN IMMEDIATE")
+    except sqlite3.OperationalError as error:
+        if last or error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
+            raise
+        return False
+    return True
+
+
 @contextlib.contextmanager
 def _translated() -> Iterator[None]:
     try:
@@ -156,4 +184,6 @@ def failed(error: sqlite3.Error) -> StoreFailed:
     hint = "check free space and permissions of the CA folder"
     if "malformed" in text or "not a database" in text:
         hint = "restore the CA folder from a backup"
+    elif "locked" in text:
+        hint = "another process is writing to it and does not end; try again"
     return StoreFailed(f"the store cannot be used: {text}", hint=hint)

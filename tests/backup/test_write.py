@@ -145,8 +145,6 @@ def test_while_others_write(ca_folder: CaFolder, tmp_path: Path) -> None:
 
     def pair() -> None:
         with closing(ca_folder.store()) as database:
-            # They do not take turns: on a busy machine one may wait for long.
-            database.connection().execute("PRAGMA busy_timeout=600000")
             while not stop.is_set():
                 database.write(both)
                 pairs[0] += 1

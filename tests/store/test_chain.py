@@ -185,10 +185,8 @@ def test_an_event_that_sqlite_refuses_leaves_no_gap(store: Database) -> None:
 RECORD = """
 import sys
 from pathlib import Path
-from cipsec.store import database
 from cipsec.store.database import Database
 from tests.store.test_chain import record
-database._BUSY_TIMEOUT_MS = 600_000  # they do not take turns
 record(Database.open(Path(sys.argv[1])), 100)
 """
 
@@ -197,7 +195,6 @@ def test_processes_that_record_at_once_make_one_chain(store: Database) -> None:
     """A server's workers and commands beside it."""
     command = [sys.executable, "-c", RECORD, str(store.path)]
     started = [subprocess.Popen(command, cwd=ROOT) for _ in range(3)]
-    store.connection().execute("PRAGMA busy_timeout=600000")
     record(store, 100)
     assert [process.wait(600) for process in started] == [0, 0, 0]
     assert numbers(store) == list(range(1, 401))

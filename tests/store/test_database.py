@@ -6,12 +6,14 @@ import contextlib
 import dataclasses
 import sqlite3
 import stat
+import time
 from pathlib import Path
 
 import pytest
 
 from cipsec.errors import AlreadyExists, LocalState, StoreFailed
 from cipsec.store import certificates, requests
+from cipsec.store import database as module
 from cipsec.store.database import Database
 from cipsec.store.schema import VERSION
 from tests.store import rows
@@ -137,17 +139,40 @@ def test_readers_do_not_wait_for_a_writer(store: Database) -> None:
     assert store.read(certificates.count) == 2
 
 
-def test_two_writers_do_not_both_get_in(store: Database) -> None:
+def test_two_writers_do_not_both_get_in(store: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     """A transaction has the store to itself from its beginning: what it read stays true."""
+    monkeypatch.setattr(module, "_BUSY_TIMEOUT_MS", 50)
     other = Database.open(store.path)
-    other.connection().execute("PRAGMA busy_timeout=0")
     with contextlib.closing(other):
         with (
             store.transaction(),
-            pytest.raises(StoreFailed, match="locked"),
+            pytest.raises(StoreFailed, match="locked") as raised,
         ):
             other.write(lambda db: certificates.insert(db, rows.certificate()))
         other.write(lambda db: certificates.insert(db, rows.certificate()))
+    assert raised.value.hint == "another process is writing to it and does not end; try again"
+
+
+def test_who_waits_to_write_looks_again_soon(
+    store: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beside writers that do not pause, the store is free for an instant between two commits."""
+    slept: list[float] = []
+    other = Database.open(store.path)
+
+    def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        if len(slept) == 40:
+            connection.execute("ROLLBACK")
+
+    monkeypatch.setattr(time, "sleep", sleep)
+    with contextlib.closing(other):
+        connection = other.connection()
+        connection.execute("BEGIN IMMEDIATE")
+        store.write(lambda db: certificates.insert(db, rows.certificate()))
+    assert len(slept) == 40
+    assert max(slept) < 0.01
+    assert len(set(slept)) > 1
 
 
 def test_queries_of_every_request_use_an_index(store: Database) -> None:

@@ -13,7 +13,6 @@ from pathlib import Path
 
 from cipsec.errors import StoreFailed
 from cipsec.store import certificates
-from cipsec.store import database as module
 from cipsec.store.database import Database
 from cipsec.store.writer import Writer
 from tests.store import rows
@@ -38,7 +37,6 @@ async def write_all(writer: Writer, name: str, count: int) -> None:
 
 def main(store: str, name: str, count: str, limit: str | None = None) -> None:
     """Write until done, or until the disk is full, and then again."""
-    module._BUSY_TIMEOUT_MS = 600_000  # who writes at once does not take turns
     database = Database.open(Path(store))
     writer = Writer(database)
     if limit is None:
