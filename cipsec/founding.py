@@ -21,6 +21,7 @@ from cipsec.ca.fitness import Chain
 from cipsec.ca_folder import CaFolder, certificates_in, waiting
 from cipsec.errors import AlreadyExists, LocalState, Malformed, NotFound, Unfit
 from cipsec.pki import keys
+from cipsec.pki.issued import is_root
 from cipsec.pki.names import show_name, show_serial
 from cipsec.ra import config, templates
 from cipsec.store import events
@@ -129,7 +130,7 @@ def intermediate(path: Path | None) -> CaFolder:
             f"there is no CA in {folder.path}",
             hint="make its key and request first: cipsec ca init --intermediate --name NAME",
         )
-    if issuers.is_root(folder.certificate()):
+    if is_root(folder.certificate()):
         raise LocalState(
             f"the CA in {folder.path} is a root: it has its certificate of itself",
             hint="name another folder with --ca-dir",

@@ -13,8 +13,8 @@ from cipsec.discovery.browse import Change, Event
 from cipsec.discovery.server import Server
 from cipsec.errors import CipsecError, Untrusted
 from cipsec.est import client, wire
-from cipsec.pki import chain
 from cipsec.pki import fingerprint as fingerprints
+from cipsec.pki.issued import directly_issued
 from cipsec.tls.client import client_context
 
 _TIMEOUT = 3.0
@@ -59,7 +59,7 @@ def ask(server: Server, *, fingerprint: str | None = None, timeout: float = _TIM
         given = client.fetch_cacerts_unverified(url, timeout=timeout)
     except CipsecError as error:
         return Answer(reachable=False, problem=error.message)
-    root = next((c for c in given if chain.directly_issued(c, c)), given[0])
+    root = next((c for c in given if directly_issued(c, c)), given[0])
     if fingerprint is None:
         return Answer(reachable=True, ca_sha256=fingerprints.sha256(root))
     problem = _distrust(url, given, fingerprint, timeout)

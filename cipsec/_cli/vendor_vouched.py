@@ -38,7 +38,7 @@ def vouched(
 
 def _check_fingerprints(certificates: Sequence[x509.Certificate], wanted: Sequence[str]) -> None:
     from cipsec.pki import fingerprint
-    from cipsec.pki.chain import directly_issued
+    from cipsec.pki.issued import directly_issued
     from cipsec.pki.names import show_name
 
     vouched = [c for c in certificates if fingerprint.sha256(c) in wanted]

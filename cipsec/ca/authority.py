@@ -19,9 +19,9 @@ from cipsec.ca.profile import Profile, kept
 from cipsec.ca.tbs import Encoder, Extension
 from cipsec.errors import Malformed
 from cipsec.pki import der, keys
-from cipsec.pki.chain import directly_issued
 from cipsec.pki.csr import CertificateRequest
 from cipsec.pki.device import SUBJECT_DIRECTORY_ATTRIBUTES, Mac, mac_attributes
+from cipsec.pki.issued import directly_issued
 from cipsec.pki.names import show_serial
 
 _RANDOM_BITS = 80

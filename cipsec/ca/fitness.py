@@ -15,10 +15,10 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, SignatureAlgorithmOID
 
-from cipsec.ca.issuers import is_root
 from cipsec.errors import WeakKey
 from cipsec.pki import keys
 from cipsec.pki.faults import UNREADABLE, why
+from cipsec.pki.issued import is_root
 from cipsec.pki.names import show_name
 from cipsec.times import show_time
 

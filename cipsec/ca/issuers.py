@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from cryptography import x509
 
-from cipsec.pki.chain import directly_issued, is_self_issued
+from cipsec.pki.issued import directly_issued, is_root, is_self_issued
 
 _MOST_ABOVE = 7
 
@@ -28,8 +28,3 @@ def above(
             break
         path.append(issuer)
     return path[1:]
-
-
-def is_root(certificate: x509.Certificate) -> bool:
-    """Tell whether the certificate is signed with its own key."""
-    return is_self_issued(certificate) and directly_issued(certificate, certificate)

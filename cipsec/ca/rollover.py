@@ -12,9 +12,9 @@ from datetime import datetime, timedelta
 from cryptography import x509
 
 from cipsec.ca.authority import Authority, new_serial, self_signed
-from cipsec.ca.issuers import is_root
 from cipsec.errors import LocalState, UsageError
 from cipsec.pki import keys
+from cipsec.pki.issued import is_root
 from cipsec.pki.names import show_name
 from cipsec.times import show_time
 

@@ -12,7 +12,6 @@ from pathlib import Path
 from cryptography import x509
 
 from cipsec import files
-from cipsec.ca.issuers import is_root
 from cipsec.discovery.interfaces import Address, interfaces
 from cipsec.doctor.finding import Remark, fail, ok, typed, warn
 from cipsec.doctor.machine import CLOCK_HINT
@@ -20,8 +19,8 @@ from cipsec.doctor.rollover import how
 from cipsec.doctor.subject import Ca
 from cipsec.errors import LocalState, Locked, Malformed
 from cipsec.pki import keys
-from cipsec.pki.chain import directly_issued, is_self_issued
 from cipsec.pki.faults import UNREADABLE
+from cipsec.pki.issued import directly_issued, is_root, is_self_issued
 from cipsec.pki.names import host_name, sans_of, show_name, show_san
 from cipsec.rollover import is_interrupted
 from cipsec.serve.certificate import ServerCertificate

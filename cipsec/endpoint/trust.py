@@ -17,9 +17,9 @@ from cipsec.endpoint.server import Server
 from cipsec.errors import CipsecError, Malformed, NotFound, Unreachable, Untrusted, UsageError
 from cipsec.est.client import Session, fetch_cacerts_unverified
 from cipsec.pki import legible, load
-from cipsec.pki.chain import directly_issued
 from cipsec.pki.faults import UNREADABLE
 from cipsec.pki.fingerprint import sha256
+from cipsec.pki.issued import directly_issued
 from cipsec.tls.client import client_context
 
 if TYPE_CHECKING:

@@ -20,13 +20,11 @@ from cryptography.hazmat.primitives._serialization import Encoding
 from cipsec.errors import NoIssuer, Untrusted
 from cipsec.pki import path
 from cipsec.pki.faults import UNREADABLE, why
-from cipsec.pki.issued import directly_issued, is_self_issued, is_whole
+from cipsec.pki.issued import directly_issued, is_whole
 from cipsec.pki.names import comparable, same_name, show_name
 from cipsec.pki.path import Authority
 from cipsec.pki.search import MAX_CAS_FOUND, RELATED, Anchors, Comparable, Objection, ends
 from cipsec.times import show_time
-
-__all__ = ["Chain", "build", "directly_issued", "is_self_issued", "leaf_first", "verify_chain"]
 
 _CLOCK = "check this machine's clock with: date -u"
 _MAX_STEPS = 16  # up, to say who is missing

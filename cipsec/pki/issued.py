@@ -89,3 +89,8 @@ def is_whole(signature: bytes, signed: bytes) -> bool:
 def is_self_issued(certificate: x509.Certificate) -> bool:
     """Tell whether subject and issuer are the same name, as in a root."""
     return certificate.subject == certificate.issuer
+
+
+def is_root(certificate: x509.Certificate) -> bool:
+    """Tell whether the certificate is signed with its own key."""
+    return is_self_issued(certificate) and directly_issued(certificate, certificate)

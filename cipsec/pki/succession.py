@@ -16,8 +16,9 @@ from cryptography import x509
 
 from cipsec.errors import Untrusted
 from cipsec.pki import keys
-from cipsec.pki.chain import directly_issued, is_self_issued, verify_chain
+from cipsec.pki.chain import verify_chain
 from cipsec.pki.faults import UNREADABLE, why
+from cipsec.pki.issued import directly_issued, is_root, is_self_issued
 from cipsec.pki.names import show_name
 from cipsec.pki.path import anchor, weak_signature
 
@@ -80,7 +81,7 @@ def link_to(
 
 def _is_root(certificate: x509.Certificate) -> bool:
     try:
-        return is_self_issued(certificate) and directly_issued(certificate, certificate)
+        return is_root(certificate)
     except UNREADABLE:
         return False
 

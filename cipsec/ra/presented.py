@@ -17,10 +17,10 @@ from cryptography import x509
 from cipsec.ca.profile import ENDPOINT
 from cipsec.errors import Malformed, Untrusted
 from cipsec.pki import identity
-from cipsec.pki.chain import directly_issued, is_self_issued
 from cipsec.pki.device import Identity
 from cipsec.pki.faults import UNREADABLE
 from cipsec.pki.identity import Reading, Rules
+from cipsec.pki.issued import directly_issued, is_self_issued
 from cipsec.pki.names import show_name, show_serial
 from cipsec.pki.search import STRANGER
 from cipsec.ra.renewals import Renewals

@@ -15,7 +15,7 @@ from cipsec.ca_folder import CaFolder, CrlIssuer, fingerprint
 from cipsec.discovery.announce import host_name
 from cipsec.discovery.interfaces import announced_on, choose, interfaces
 from cipsec.passphrase import settle
-from cipsec.pki.chain import is_self_issued
+from cipsec.pki.issued import is_self_issued
 from cipsec.serve.certificate import ServerCertificate
 from cipsec.serve.keyring import Keyring
 from cipsec.serve.listen import Listen

@@ -15,10 +15,11 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from cipsec.errors import Untrusted, WeakKey
 from cipsec.pki import keys, usable
-from cipsec.pki.chain import directly_issued, is_self_issued, verify_chain
+from cipsec.pki.chain import verify_chain
 from cipsec.pki.csr import SERVED_HASHES
 from cipsec.pki.describe import signature_name
 from cipsec.pki.faults import UNREADABLE, why
+from cipsec.pki.issued import directly_issued, is_self_issued
 from cipsec.pki.lint import Finding
 from cipsec.pki.names import sans_of, show_name, show_san
 from cipsec.times import show_time

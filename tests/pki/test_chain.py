@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 
 from cipsec.errors import Untrusted
 from cipsec.pki import keys
-from cipsec.pki.chain import directly_issued, is_self_issued, verify_chain
+from cipsec.pki.chain import verify_chain
+from cipsec.pki.issued import directly_issued, is_self_issued
 from cipsec.pki.names import parse_subject
 from tests.pki import specimens
 from tests.support import der

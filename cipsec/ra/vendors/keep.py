@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cipsec import files
 from cipsec.errors import AlreadyExists, LocalState, Malformed, NotFound, UsageError
 from cipsec.pki import keys, revocation
-from cipsec.pki.chain import directly_issued
+from cipsec.pki.issued import directly_issued
 from cipsec.pki.names import show_name
 from cipsec.ra.vendors import load, settings
 from cipsec.ra.vendors.load import ANCHORS, LISTS, SETTINGS, Vendor
