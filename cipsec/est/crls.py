@@ -11,17 +11,11 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from cipsec.pki import der
+from cipsec.pki import pkcs7
 
 _LINE = 48  # octets: 64 columns
 _PIECE = _LINE * 1024
 _REST_SECONDS = 0.0002
-
-_OID_DATA = bytes.fromhex("06092a864886f70d010701")
-_OID_SIGNED_DATA = bytes.fromhex("06092a864886f70d010702")
-_VERSION = b"\x02\x01\x01"  # RFC 5652 section 5.1: 1 where there is neither signer nor attribute
-_NO_ALGORITHMS = _NO_SIGNERS = b"\x31\x00"
-_SEQUENCE, _EXPLICIT_0, _CRLS = 0x30, 0xA0, 0xA1
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,19 +26,9 @@ class Bodies:
     one_line: bytes
 
 
-def crls_only(lists: Sequence[bytes]) -> bytes:
-    """Return a degenerate SignedData with nothing in it but lists in DER (RFC 5652 section 5.1)."""
-    signed = der.element(
-        _SEQUENCE,
-        *(_VERSION, _NO_ALGORITHMS, der.element(_SEQUENCE, _OID_DATA)),
-        *(der.element(_CRLS, *sorted(lists)), _NO_SIGNERS),
-    )
-    return der.element(_SEQUENCE, _OID_SIGNED_DATA, der.element(_EXPLICIT_0, signed))
-
-
 def bodies(lists: Sequence[bytes]) -> Bodies:
     """Return the bodies of answers; rests between pieces, so that other threads have their turn."""
-    whole = crls_only(lists)
+    whole = pkcs7.of_lists(lists)
     return Bodies(b"".join(_lines(whole)), b"".join([*_one_line(whole), b"\n"]))
 
 

@@ -21,7 +21,7 @@ from cipsec.errors import LocalState, Malformed, StoreFailed
 from cipsec.est import wire
 from cipsec.est.crls import Bodies
 from cipsec.est.wire import Request, Response
-from cipsec.pki import csr
+from cipsec.pki import csr, pkcs7
 from cipsec.ra.answers import Answer, Granted, Queued, Refused
 from cipsec.ra.authority import RegistrationAuthority
 from cipsec.ra.config import Config
@@ -193,7 +193,7 @@ def _login(header: str | None) -> Login | None:
 def _response(answer: Answer, *, one_line: bool) -> Response:
     match answer:
         case Granted(der):
-            return _certificates(wire.certs_only_of([der]), wire.CERTS_ONLY, one_line=one_line)
+            return _certificates(pkcs7.of_certificates([der]), wire.CERTS_ONLY, one_line=one_line)
         case Queued(identifier, seconds, in_vain):
             waiting = f"request {identifier} waits for approval; ask again after {seconds} s"
             why = f"; {in_vain}" if in_vain else ""

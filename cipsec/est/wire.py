@@ -6,15 +6,15 @@ Bytes in, values out; connections are left to `serve` and to `est.client`.
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding, pkcs7
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.hazmat.primitives.serialization.pkcs7 import load_der_pkcs7_certificates
 
 from cipsec.errors import Malformed
-from cipsec.pki import armour
-from cipsec.pki.der import element
+from cipsec.pki import armour, pkcs7
 from cipsec.pki.faults import UNREADABLE, why
 
 WELL_KNOWN = "/.well-known/est"
@@ -24,13 +24,6 @@ PKCS10 = "application/pkcs10"
 CERTS = "application/pkcs7-mime"
 CERTS_ONLY = "application/pkcs7-mime; smime-type=certs-only"
 CSR_ATTRS = "application/csrattrs"
-
-# SignedData of RFC 5652 section 5.1 without content and signers: version 1, no digest algorithms,
-# id-data; then the certificates, [0] IMPLICIT, and no signerInfos.
-_SIGNED_DATA = bytes.fromhex("06092a864886f70d010702")  # id-signedData
-_NO_CONTENT = bytes.fromhex("020101 3100 300b06092a864886f70d010701")
-_NO_SIGNERS = bytes.fromhex("3100")
-_SEQUENCE, _EXPLICIT, _HELD = 0x30, 0xA0, 0xA0
 
 _ONE_LINE_MAX = 1022  # OpenSSL's base64 BIO wants a line feed within the first 1,024 bytes
 
@@ -110,22 +103,12 @@ def in_lines(der: bytes) -> bytes:
 
 def certs_only(certificates: Sequence[x509.Certificate]) -> bytes:
     """Return a certs-only Simple PKI Response in DER (RFC 7030 section 4.1.3, RFC 5272)."""
-    return certs_only_of(certificate.public_bytes(Encoding.DER) for certificate in certificates)
-
-
-def certs_only_of(certificates: Iterable[bytes]) -> bytes:
-    """Return the same of certificates in DER, which go in as they are.
-
-    cryptography would parse each one to write it again: three quarters of the time.
-    """
-    held = element(_HELD, b"".join(sorted(certificates)))  # sorted: a SET, in DER
-    signed = element(_SEQUENCE, _NO_CONTENT + held + _NO_SIGNERS)
-    return element(_SEQUENCE, _SIGNED_DATA + element(_EXPLICIT, signed))
+    return pkcs7.of_certificates(one.public_bytes(Encoding.DER) for one in certificates)
 
 
 def parse_certs_only(der: bytes) -> list[x509.Certificate]:
     """Return the certificates of a certs-only PKCS#7 in DER; raise Malformed."""
     try:
-        return list(pkcs7.load_der_pkcs7_certificates(der))
+        return list(load_der_pkcs7_certificates(der))
     except UNREADABLE as error:
         raise Malformed(f"this is not a certs-only PKCS#7: {why(error)}") from None

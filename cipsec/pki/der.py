@@ -1,6 +1,6 @@
-"""The little DER (X.690) that other parties' names are read with, and long lists are put together.
+"""The little DER (X.690) that cryptography does not read or write: elements, strings, identifiers.
 
-Meaning is left to `places`, and to those who put something together.
+What they mean is left to the callers; BER is `ber`'s.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from cipsec.ca import crl
 from cipsec.ca.authority import Authority, self_signed
 from cipsec.ca.crl import Entry
 from cipsec.est import crls
-from cipsec.pki import keys
+from cipsec.pki import keys, pkcs7
 from cipsec.pki.names import parse_subject
 from tests.support import programs
 
@@ -39,7 +39,7 @@ def test_openssl_reads_it(entries: int) -> None:
     programs.need("openssl")
     lists = [made("Line 4", entries), made("Line 4 before", 3)]
     for chosen in (lists[:1], lists):
-        whole = crls.crls_only(chosen)
+        whole = pkcs7.of_lists(chosen)
         shown = programs.run("openssl", "pkcs7", "-inform", "DER", "-print_certs", stdin=whole)
         blocks = shown.stdout.split(b"-----END X509 CRL-----\n")[:-1]
         found = {
@@ -56,7 +56,7 @@ def test_bytes_are_openssls(tmp_path: Path) -> None:
     (tmp_path / "a.crl").write_bytes(made("Line 4", 300))
     done = programs.run("openssl", "crl2pkcs7", "-in", tmp_path / "a.crl", "-inform", "DER",
                         "-outform", "DER")  # fmt: skip
-    assert done.stdout == crls.crls_only([(tmp_path / "a.crl").read_bytes()])
+    assert done.stdout == pkcs7.of_lists([(tmp_path / "a.crl").read_bytes()])
 
 
 @pytest.mark.parametrize("entries", [0, 2, 3000])
@@ -65,7 +65,7 @@ def test_layouts(entries: int) -> None:
     lists = [made("Line 4", entries)]
     bodies = crls.bodies(lists)
     assert base64.b64decode(bodies.lines) == base64.b64decode(bodies.one_line)
-    assert base64.b64decode(bodies.lines) == crls.crls_only(lists)
+    assert base64.b64decode(bodies.lines) == pkcs7.of_lists(lists)
     lines = bodies.lines.split(b"\n")
     assert {len(line) for line in lines[:-2]} == {64}
     assert (lines[-1], bodies.one_line.count(b"\n")) == (b"", 1)
