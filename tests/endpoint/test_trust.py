@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 
 import pytest
@@ -12,13 +13,18 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
 )
 
+from cipsec.discovery import browse
+from cipsec.discovery import server as discovery
+from cipsec.endpoint import trust
 from cipsec.endpoint.enroll import plan
 from cipsec.endpoint.folder import Folder
+from cipsec.endpoint.server import Server
 from cipsec.endpoint.trust import Trust, read_anchors
 from cipsec.errors import (
     CredentialsRefused,
     LocalState,
     Malformed,
+    Unreachable,
     Untrusted,
 )
 from cipsec.pki import keys
@@ -35,9 +41,9 @@ def test_a_rogue_server_gets_nothing(plant: Plant, tmp_path: Path, folder: Folde
     with EstServer(Plant("Rogue"), tmp_path).running() as rogue:
         rogue.answers["cacerts"] = lambda _: certs([plant.certificate])
         person = Recorder()
-        trust = Trust(fingerprint=plant.sha256)
+        wished = wish(rogue, trust=Trust(fingerprint=plant.sha256), user="ada")
         with pytest.raises(Untrusted, match="is not trusted") as raised:
-            get(folder, wish(rogue, trust=trust, user="ada"), person)
+            get(folder, wished, person)
         assert f"cipsec cert show {rogue.address};" in (raised.value.hint or "")
         assert [seen.operation for seen in rogue.seen] == ["cacerts"]
         assert person.asked == []
@@ -188,6 +194,37 @@ def test_a_client_certificate(server: EstServer, folder: Folder, tmp_path: Path)
     (post,) = server.posts()
     assert post.client
     assert show_name(x509.load_der_x509_certificate(post.client).subject) == "CN=engineer"
+
+
+def test_a_server_that_was_named_is_not_looked_for_elsewhere(plant: Plant) -> None:
+    """Who is down is down: another that answers on the network is not the one that was meant."""
+    person = Recorder()
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        server = Server.parse(f"127.0.0.1:{closed.getsockname()[1]}")
+        with pytest.raises(Unreachable):
+            trust.reach(server, Trust((plant.certificate,)), (), person)
+    assert person.told == []
+
+
+def heard(name: str, address: str, **txt: str) -> discovery.Server:
+    """A server as it was announced; without an address there is nothing to connect to."""
+    return discovery.Server(name, "est.local", 8443, (address,) if address else (), "lo", txt)
+
+
+@pytest.mark.parametrize(("label", "labels"), [(None, ("/line4", "")), ("x", ("/x", "/x"))])
+def test_servers_that_were_discovered(
+    monkeypatch: pytest.MonkeyPatch, label: str | None, labels: tuple[str, str]
+) -> None:
+    """Under the label asked for, else the one announced; the first address of each name."""
+    line4 = [heard("Line 4", address, label="line4") for address in ("", "192.0.2.1", "192.0.2.2")]
+    found = [*line4, heard("Line 5", "192.0.2.5")]
+    monkeypatch.setattr(browse, "browse", lambda **_: found)
+    est = "8443/.well-known/est"
+    assert trust.discover(label, ()) == [
+        ("Line 4", Server(f"https://192.0.2.1:{est}{labels[0]}", named=False)),
+        ("Line 5", Server(f"https://192.0.2.5:{est}{labels[1]}", named=False)),
+    ]
 
 
 @pytest.fixture

@@ -93,6 +93,17 @@ def test_reads_every_layout_of_an_enrollment(start: Start, plant: Plant, layout:
     assert enroll(server) == [plant.certificate]
 
 
+@pytest.mark.parametrize("written", [bytes, base64.b64encode], ids=["PEM", "base64 of PEM"])
+def test_every_certificate_of_a_pem_file_is_taken(
+    start: Start, plant: Plant, written: Callable[[bytes], bytes]
+) -> None:
+    """A root and what it issued, or the roots of a roll-over: not the first alone."""
+    both = [plant.certificate, Plant("Next").certificate]
+    body = written(b"".join(one.public_bytes(Encoding.PEM) for one in both))
+    server = start({"cacerts": lambda _: reply(200, body)})
+    assert fetch_cacerts_unverified(server.url, timeout=60) == both
+
+
 def test_takes_201_for_a_certificate_and_not_for_cacerts(start: Start, plant: Plant) -> None:
     """Foundries' server answers 201; /cacerts is held to 200 (RFC 7030 section 4.1.3)."""
     server = start({"simpleenroll": lambda _: certs([plant.certificate], status=201)})
