@@ -23,8 +23,8 @@ PublicKey = ec.EllipticCurvePublicKey | rsa.RSAPublicKey
 _MAX_PASSPHRASE = 1023
 _PEM_BEGIN = b"-----BEGIN "
 MIN_RSA_BITS = 2048
-_MAX_RSA_BITS = 8192  # beyond that one signature check costs the server tens of milliseconds
-_MAX_RSA_EXPONENT = 1 << 32  # one as long as the modulus takes fifty times as long to check
+MAX_RSA_BITS = 8192  # beyond that one signature check costs the server tens of milliseconds
+MAX_RSA_EXPONENT = 1 << 32  # one as long as the modulus takes fifty times as long to check
 _LONG = 64 * 1024  # bytes
 # Kept, for cryptography takes 5 us to make one.
 ECDSA = {kind.name: ec.ECDSA(kind()) for kind in (hashes.SHA256, hashes.SHA384, hashes.SHA512)}
@@ -130,9 +130,10 @@ def served(key: PublicKeyTypes) -> PublicKey:
                 raise WeakKey(f"keys on the curve {key.curve.name} are not served; use P-256")
             return key
         case rsa.RSAPublicKey():
-            if not MIN_RSA_BITS <= key.key_size <= _MAX_RSA_BITS:
-                raise WeakKey(f"an RSA key of {key.key_size} bits is not served; use 2048 or more")
-            if key.public_numbers().e > _MAX_RSA_EXPONENT:
+            if not MIN_RSA_BITS <= key.key_size <= MAX_RSA_BITS:
+                use = "2048 or more" if key.key_size < MIN_RSA_BITS else "8192 at most"
+                raise WeakKey(f"an RSA key of {key.key_size} bits is not served; use {use}")
+            if key.public_numbers().e > MAX_RSA_EXPONENT:
                 raise WeakKey("an RSA key with so large an exponent is not served; use 65537")
             return key
         case _:

@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 from cryptography.x509.oid import ExtendedKeyUsageOID, SignatureAlgorithmOID
 
 from cipsec.errors import Untrusted
-from cipsec.pki import constraints, fingerprint, policies
+from cipsec.pki import constraints, fingerprint, keys, policies
 from cipsec.pki.extensions import value
 from cipsec.pki.faults import UNREADABLE, why
 from cipsec.pki.issued import is_self_issued
@@ -30,8 +30,6 @@ from cipsec.pki.names import show_name
 MAX_CAS = 8  # on one path: vendors have one or two
 _HASHES = frozenset({"sha256", "sha384", "sha512"})
 _CURVES = frozenset({"secp256r1", "secp384r1", "secp521r1"})
-_MIN_RSA_BITS, _MAX_RSA_BITS = 2048, 8192
-_MAX_RSA_EXPONENT = 1 << 32  # one as long as the modulus takes fifty times as long to check
 _CLIENT_USAGES = frozenset(
     {ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE}
 )
@@ -210,15 +208,20 @@ def _check_key(key: PublicKeyTypes, name: str) -> None:
             return
         case ed25519.Ed25519PublicKey():
             return  # none is issued here; what others sign with it is proved all the same
-        case rsa.RSAPublicKey() if (
-            _MIN_RSA_BITS <= key.key_size <= _MAX_RSA_BITS
-            and key.public_numbers().e <= _MAX_RSA_EXPONENT
-        ):
-            return
         case rsa.RSAPublicKey():
-            raise Untrusted(f"{name} has an RSA key of {key.key_size} bits, which proves nothing")
+            _check_rsa_key(key, name)
         case _:
             raise Untrusted(f"{name} has a kind of key that is not served; EC or RSA is")
+
+
+def _check_rsa_key(key: rsa.RSAPublicKey, name: str) -> None:
+    bits = key.key_size
+    if bits < keys.MIN_RSA_BITS:
+        raise Untrusted(f"{name} has an RSA key of {bits} bits, which proves nothing")
+    if bits > keys.MAX_RSA_BITS:
+        raise Untrusted(f"{name} has an RSA key of {bits} bits; more than 8192 are not checked")
+    if key.public_numbers().e > keys.MAX_RSA_EXPONENT:
+        raise Untrusted(f"{name} has an RSA key with so large an exponent that it proves nothing")
 
 
 def _ca_extensions(certificate: x509.Certificate) -> x509.Extensions:

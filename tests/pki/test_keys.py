@@ -6,14 +6,15 @@ import contextlib
 from pathlib import Path
 
 import pytest
+from cryptography import x509
 from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed25519, x25519
+from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed25519, rsa, x25519
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes, PublicKeyTypes
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cipsec.errors import Locked, Malformed, UsageError, WeakKey
-from cipsec.pki import keys
+from cipsec.errors import Locked, Malformed, Untrusted, UsageError, WeakKey
+from cipsec.pki import keys, path
 from tests.support import der, programs
 
 P256 = keys.generate(keys.KeyType.EC_P256)
@@ -98,6 +99,29 @@ def test_keys_of_other_kinds_are_not_served(key: PrivateKeyTypes) -> None:
         keys.from_pem(_pem(key))
     with pytest.raises(WeakKey):
         keys.served(key.public_key())
+
+
+@pytest.mark.parametrize(
+    ("bits", "exponent", "use", "why"),
+    [
+        (1024, 65537, "1024 bits is not served; use 2048 or more", "1024 bits, which proves"),
+        (
+            8200,
+            65537,
+            "8200 bits is not served; use 8192 at most",
+            "than 8192 are not checked",
+        ),
+        (2048, (1 << 33) + 1, "exponent is not served; use 65537", "an exponent that it proves"),
+    ],
+)
+def test_rsa_keys_beyond_the_limits(bits: int, exponent: int, use: str, why: str) -> None:
+    """Are neither served nor relied upon, and it is said on which side they are."""
+    key = rsa.RSAPublicNumbers(exponent, (1 << bits - 1) + 1).public_key()
+    with pytest.raises(WeakKey, match=use):
+        keys.served(key)
+    ca = der.extension(der.BASIC_CONSTRAINTS, b"\x30\x03\x01\x01\xff", critical=True)
+    with pytest.raises(Untrusted, match=why):
+        path.anchor(x509.load_der_x509_certificate(der.certificate(ca, spki=keys.spki(key))))
 
 
 @pytest.mark.programs

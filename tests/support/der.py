@@ -85,8 +85,12 @@ def certificate(
     serial: bytes = b"\x05",
     version: int = 2,
     not_after: bytes = b"20350101000000Z",
+    spki: bytes | None = None,
 ) -> bytes:
-    """Return a self-signed certificate with a good signature around whatever is given."""
+    """Return a certificate with a good signature around whatever is given, self-signed by default.
+
+    `spki` puts another public key into it.
+    """
     info = sequence(
         tlv(0xA0, bytes([2, 1, version])),
         tlv(0x02, serial),
@@ -94,7 +98,7 @@ def certificate(
         subject,
         sequence(tlv(0x18, b"20250101000000Z"), tlv(0x18, not_after)),
         subject,
-        keys.spki(KEY.public_key()),
+        spki or keys.spki(KEY.public_key()),
         tlv(0xA3, sequence(*extensions)) if extensions else b"",
     )
     return _signed(info)
