@@ -73,9 +73,13 @@ def answered(db: sqlite3.Connection, case: Case, row: Standing | None) -> Grante
 
 def again(db: sqlite3.Connection, case: Case, row: Standing) -> CertificateRow | None:
     """Return the certificate that a granted request gets once more; None when that is due."""
+    granted = _in_force(db, case, row)
+    return granted if granted and not _is_due(granted, case.at) else None
+
+
+def _in_force(db: sqlite3.Connection, case: Case, row: Standing) -> CertificateRow | None:
     granted = certificates.by_serial(db, row.serial or "")
-    is_good = granted is not None and granted.status(case.now) == "valid"
-    return granted if granted and is_good and not _is_due(granted, case.at) else None
+    return granted if granted and granted.status(case.now) == "valid" else None
 
 
 def _is_due(row: CertificateRow, at: int) -> bool:
@@ -199,9 +203,8 @@ def grant_approved(
     if row.state == State.REJECTED:
         return Written(rejected(row))
     if row.state == State.GRANTED:
-        granted = certificates.by_serial(db, row.serial or "")
-        good = granted is not None and granted.status(case.now) == "valid"
-        return Written(Granted(granted.der) if granted is not None and good else wait)
+        granted = _in_force(db, case, row)
+        return Written(Granted(granted.der) if granted else wait)
     _require_current(db, case)
     if not is_as_shown(case, row):
         return Written(wait, reopen(db, case, State.APPROVED))

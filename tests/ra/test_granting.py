@@ -253,6 +253,28 @@ def test_a_card_that_is_spent_in_the_last_moment(cards: Server) -> None:
     assert est.reason(cards.enroll(drive(8), chain=chain)) == est.reason(response)
 
 
+@pytest.mark.parametrize("in_force", [True, False])
+def test_a_request_that_another_server_grants_in_the_last_moment(
+    server: Server, *, in_force: bool
+) -> None:
+    """The certificate made there is handed out here too; not if it is revoked by now."""
+    asked = drive(7)
+    identifier = est.identifier(server.enroll(asked))
+    server.decide(identifier, State.APPROVED)
+    made = server.record(drive(8))
+    [row] = server.certificates()
+
+    def work(database: Database) -> None:
+        requests.grant(database.connection(), identifier, row.serial)
+        if not in_force:
+            revoked(row.serial)(database)
+
+    response = overtaken(server, post(asked.der), work)
+    assert response.status == (200 if in_force else 202)
+    assert not in_force or est.certificate(response) == made
+    assert len(server.certificates()) == 1
+
+
 def test_the_rules_below_decide_on_who_came_too_late(cards: Server) -> None:
     """Who would wait for an administrator a moment later is not turned away in this one."""
     cards.text += est.ASK
