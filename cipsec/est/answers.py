@@ -1,6 +1,6 @@
 """What an EST server's answer means: certificates, a wait, or an error of the tree.
 
-Lenient where the servers of the field are not exact; fetching the answer is left to `est.client`.
+Lenient where the servers of the field are not exact; fetching it is left to `est.connection`.
 """
 
 from __future__ import annotations

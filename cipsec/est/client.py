@@ -1,56 +1,36 @@
-"""An EST client (RFC 7030) over one TLS connection: operations in, certificates or errors out.
+"""An EST client (RFC 7030): operations in, certificates or errors out.
 
-Whom to trust is the context's (`tls.client`), what an answer means `est.answers`'; waiting and
-files are left to `endpoint`.
+Requests and answers are `est.connection`'s, what an answer means `est.answers`'; waiting and files
+are left to `endpoint`.
 """
 
 from __future__ import annotations
 
 import base64
 import logging
-import ssl
-import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from types import TracebackType
 
 import httpx
 from cryptography import x509
 
-from cipsec import __version__, files, times
-from cipsec.errors import BadAnswer, Malformed, Unreachable, UsageError
+from cipsec import times
+from cipsec.errors import BadAnswer, Malformed
 from cipsec.est import answers, attributes, wire
 from cipsec.est.answers import Answer
+from cipsec.est.connection import Connection, HungUp, Link
 from cipsec.est.login import Login
 from cipsec.tls import client as tls
 
 MakeCsr = Callable[[bytes | None], bytes]
 
 _log = logging.getLogger(__name__)
-_LARGEST = 1024 * 1024  # a body beyond that is no PKI answer
-_REDIRECTS = frozenset({301, 302, 303, 307, 308})
-_MOST_REDIRECTS = 3
 _ATTEMPTS = 3
-_HEADERS = {"User-Agent": f"cipsec/{__version__}", "Accept-Encoding": "identity"}
 _CSR_HEADERS = {
     "Content-Type": wire.PKCS10,
     # RFC 8951 dropped it; globalsign's server and python-est refuse a CSR without it.
     "Content-Transfer-Encoding": "base64",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class _Link:
-    """The connection an answer came over; `binding` only where tls-unique is defined."""
-
-    tls: object
-    version: str
-    binding: bytes | None
-    kept: bool
-
-
-class _HungUp(BadAnswer):
-    """The server ended a connection that it had kept, instead of answering on it."""
 
 
 def fetch_cacerts_unverified(url: str, *, timeout: float) -> list[x509.Certificate]:
@@ -79,21 +59,8 @@ class Session:
         timeout: float = 30.0,
     ) -> None:
         self.url = url.rstrip("/")
-        self._context = context
         self._credential = credential
-        self._timeout = timeout
-        self._link: _Link | None = None
-        try:
-            self._base = httpx.URL(self.url)
-        except httpx.InvalidURL as error:
-            raise UsageError(f"{url!r} is not a URL: {error}") from None
-        self._client = httpx.Client(
-            verify=context,
-            trust_env=False,
-            headers=_HEADERS | self._host(),
-            timeout=timeout,
-            limits=httpx.Limits(max_connections=1, max_keepalive_connections=1),
-        )
+        self._connection = Connection(self.url, context, presents=credential, timeout=timeout)
 
     def __enter__(self) -> Session:
         return self
@@ -104,26 +71,22 @@ class Session:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._client.close()
-
-    def _host(self) -> dict[str, str]:
-        """Return a Host header without the zone of a link-local address, which is ours alone."""
-        address, zone, rest = self.where.partition("%")
-        return {"Host": address + rest[rest.index("]") :]} if zone else {}
+        self._connection.close()
 
     @property
     def where(self) -> str:
         """Return host and port, for people."""
-        return self._base.netloc.decode("ascii")
+        return self._connection.where
 
     @property
     def tls_version(self) -> str:
         """Return the version of the connection last used; empty before the first exchange."""
-        return self._link.version if self._link else ""
+        link = self._connection.link
+        return link.version if link else ""
 
     def cacerts(self) -> list[x509.Certificate]:
         """Return the CA's certificates, anchors and intermediates (RFC 7030 section 4.1)."""
-        answer = self._exchange("GET", "cacerts")
+        answer = self._connection.exchange("GET", "cacerts")
         if answer.status == 202:  # would be taken for a request that was accepted
             raise BadAnswer(f"{self.where} answers with the unexpected status 202")
         if answer.status != 200:  # section 4.1.3: nothing else will do
@@ -137,7 +100,7 @@ class Session:
         is optional and some servers hand out an empty or broken body, or hang up.
         """
         try:
-            answer = self._exchange("GET", "csrattrs")
+            answer = self._connection.exchange("GET", "csrattrs")
             if answer.status != 200 or not answer.body.strip():
                 return frozenset()
             return attributes.parse(answers.decoded(answer))
@@ -176,133 +139,44 @@ class Session:
         in the moment in which the CSR is sent; then we start over once.
         """
         for attempt in range(_ATTEMPTS):
-            if self._link is None:
+            if self._connection.link is None:
                 self.cacerts()
-            link = self._link
+            link = self._connection.link
             binding = link.binding if link and link.kept else None
             body = wire.in_lines(make_csr(base64.b64encode(binding) if binding else None))
             try:
                 answer = self._authenticated(operation, body, login)
-            except _HungUp:
+            except HungUp:
                 if attempt:
                     raise
-                self._link = None
+                self.cacerts()  # over another connection, whose binding the next CSR carries
                 continue
             if binding is None or answer.status < 400 or self._same(link):
                 break
             _log.info("the connection to %s was replaced; the CSR is made anew", self.where)
         return answer
 
-    def _same(self, link: _Link | None) -> bool:
-        return link is not None and self._link is not None and link.tls is self._link.tls
+    def _same(self, link: Link | None) -> bool:
+        now = self._connection.link
+        return link is not None and now is not None and link.tls is now.tls
 
     def _authenticated(self, operation: str, body: bytes, login: Login | None) -> Answer:
         """POST with Basic at once, since the server is trusted; answer a challenge for Digest."""
         if login is None:
-            return self._exchange("POST", operation, body)
-        answer = self._exchange("POST", operation, body, login.basic())
+            return self._post(operation, body)
+        answer = self._post(operation, body, login.basic())
         if answer.status != 401:
             return answer
-        request = self._client.build_request("POST", f"{self.url}/{operation}")
+        request = httpx.Request("POST", f"{self.url}/{operation}")
         try:
             digest = _digest(request, answer, login)
         except (httpx.ProtocolError, NotImplementedError, ValueError, KeyError):
             raise BadAnswer(f"{self.where} sends a Digest challenge that makes no sense") from None
-        return self._exchange("POST", operation, body, digest) if digest else answer
+        return self._post(operation, body, digest) if digest else answer
 
-    def _exchange(
-        self, method: str, operation: str, body: bytes | None = None, login: str | None = None
-    ) -> Answer:
-        headers = dict(_CSR_HEADERS) if body is not None else {}
-        if login:
-            headers["Authorization"] = login
-        url = httpx.URL(f"{self.url}/{operation}")
-        for _ in range(_MOST_REDIRECTS):
-            answer = self._send(
-                self._client.build_request(method, url, content=body, headers=headers)
-            )
-            if answer.status not in _REDIRECTS:
-                return answer
-            url = self._redirected(url, answer)
-        raise BadAnswer(f"{self.where} redirects in circles")
-
-    def _redirected(self, url: httpx.URL, answer: Answer) -> httpx.URL:
-        """Return where to go on; only within this origin (RFC 7030 section 3.2.1)."""
-        try:
-            target = url.join(answer.headers.get("location", ""))
-        except httpx.InvalidURL:
-            raise BadAnswer(f"{self.where} redirects to what is no URL") from None
-        if (target.scheme, target.host, target.port) != (url.scheme, url.host, url.port):
-            there = f"--server {target.host}:{target.port or 443}, if that is the right one"
-            raise BadAnswer(
-                f"{self.where} redirects to another server, which is not followed: {target}",
-                hint=there if target.scheme == "https" else None,
-            )
-        return target
-
-    def _send(self, request: httpx.Request) -> Answer:
-        self._context.deadline = time.monotonic() + self._timeout
-        try:
-            response = self._begun(request)
-            try:
-                self._link = _link(response)
-                return Answer(response.status_code, _headers(response), self._read(response))
-            finally:
-                response.close()
-        except httpx.HTTPError as error:
-            raise self._failure(error) from None
-
-    def _begun(self, request: httpx.Request) -> httpx.Response:
-        """Send a request and return its answer, of which the body is to come."""
-        try:
-            return self._client.send(request, stream=True)
-        except httpx.RemoteProtocolError as error:
-            if self._link is None or not self._link.kept:
-                raise
-            raise _HungUp(f"{self.where} does not speak HTTP as it should: {error}") from None
-
-    def _read(self, response: httpx.Response) -> bytes:
-        body = bytearray()
-        for chunk in response.iter_raw():
-            body += chunk
-            if len(body) > _LARGEST:
-                raise BadAnswer(f"the answer of {self.where} is larger than {_LARGEST} bytes")
-        return bytes(body)
-
-    def _failure(self, error: httpx.HTTPError) -> BaseException:
-        cause: BaseException | None = error
-        while cause is not None and not isinstance(cause, OSError):
-            cause = cause.__cause__ or cause.__context__  # httpcore raises `from None`
-        match cause, error:
-            case ssl.SSLError(), _ if unsigned := self._unsigned():
-                return unsigned
-            case ssl.SSLError(), _:
-                return tls.failure(self.where, cause, presented=self._credential)
-            case _, httpx.TimeoutException():
-                return Unreachable(f"{self.where} does not answer in time")
-            case OSError(), _:
-                return Unreachable(f"{self.where} cannot be reached: {files.reason(cause)}")
-            case _:
-                return BadAnswer(f"{self.where} does not speak HTTP as it should: {error}")
-
-    def _unsigned(self) -> BaseException | None:
-        """Return why a key that is elsewhere did not sign; TLS tells no more than that."""
-        return self._context.hook.cause() if self._context.hook else None
-
-
-def _link(response: httpx.Response) -> _Link:
-    secured = response.extensions["network_stream"].get_extra_info("ssl_object")
-    version = str(secured.version())
-    # With TLS 1.3 the standard library returns some bytes for tls-unique, which are undefined
-    # (RFC 9266 section 1), and it has no exporter.
-    binding = secured.get_channel_binding("tls-unique") if version == "TLSv1.2" else None
-    closing = "close" in response.headers.get("connection", "").lower()
-    kept = response.http_version == "HTTP/1.1" and not closing
-    return _Link(secured, version, binding, kept)
-
-
-def _headers(response: httpx.Response) -> dict[str, str]:
-    return {name.lower(): value for name, value in response.headers.items()}
+    def _post(self, operation: str, body: bytes, authorization: str | None = None) -> Answer:
+        shown = {"Authorization": authorization} if authorization else {}
+        return self._connection.exchange("POST", operation, body, _CSR_HEADERS | shown)
 
 
 def _digest(request: httpx.Request, answer: Answer, login: Login) -> str | None:

@@ -1,6 +1,6 @@
 """What crosses the wire in EST: requests, responses, base64 bodies, certs-only PKCS#7.
 
-Bytes in, values out; connections are left to `serve` and to `est.client`.
+Bytes in, values out; connections are left to `front` and to `est.connection`.
 """
 
 from __future__ import annotations
