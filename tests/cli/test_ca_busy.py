@@ -14,20 +14,8 @@ import pytest
 from cipsec.ca_folder import CaFolder
 from tests.support import ca
 
+from .commands import POLICY, READ, WRITE
 from .conftest import Cipsec
-
-_ID = "0123456789abcdef"
-_READ = [
-    ["ca", "pending"],
-    ["ca", "show"],
-    ["ca", "show", _ID],
-    ["ca", "list"],
-    ["ca", "log"],
-    ["user", "list"],
-]
-_WRITE = [["ca", "approve", _ID], ["ca", "reject", _ID], ["user", "remove", "alice", "-y"]]
-_POLICY = [["policy", "show"]]
-
 
 _PLAYER = """
 import sys
@@ -90,7 +78,7 @@ def test_while_another_writes(on_ca: Cipsec, ca_folder: CaFolder) -> None:
 @pytest.mark.parametrize(
     "argv",
     [
-        *[*_READ, *_WRITE, *_POLICY],
+        *[*READ, *WRITE, *POLICY],
         ["ca"],
         ["ca", "init"],
         ["ca", "issue"],

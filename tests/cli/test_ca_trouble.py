@@ -17,19 +17,8 @@ import pytest
 from cipsec.ca_folder import CaFolder
 from tests.support import ca
 
+from .commands import POLICY, READ, WRITE
 from .conftest import Cipsec
-
-_ID = "0123456789abcdef"
-_READ = [
-    ["ca", "pending"],
-    ["ca", "show"],
-    ["ca", "show", _ID],
-    ["ca", "list"],
-    ["ca", "log"],
-    ["user", "list"],
-]
-_WRITE = [["ca", "approve", _ID], ["ca", "reject", _ID], ["user", "remove", "alice", "-y"]]
-_POLICY = [["policy", "show"]]
 
 
 def _check_argv(folder: CaFolder) -> list[list[str]]:
@@ -38,7 +27,7 @@ def _check_argv(folder: CaFolder) -> list[list[str]]:
     return [["policy", "check", request], ["ca", "issue", request]]
 
 
-@pytest.mark.parametrize("argv", [*_READ, *_WRITE, *_POLICY, ["ca", "log", "--follow"]])
+@pytest.mark.parametrize("argv", [*READ, *WRITE, *POLICY, ["ca", "log", "--follow"]])
 def test_no_ca(cipsec: Cipsec, tmp_path: Path, argv: list[str]) -> None:
     """Without a CA each command is exit 3 and says how to make one."""
     ran = cipsec(*argv, "--ca-dir", tmp_path / "ca")
@@ -74,7 +63,7 @@ def test_damaged_store(on_ca: Cipsec, ca_folder: CaFolder, damage: str) -> None:
             with sqlite3.connect(store) as db:
                 db.execute("PRAGMA user_version=99")
             db.close()
-    for argv in [*_READ, *_WRITE, *_check_argv(ca_folder)]:
+    for argv in [*READ, *WRITE, *_check_argv(ca_folder)]:
         ran = on_ca(*argv)
         assert (ran.code, ran.out) == (6, ""), (argv, ran)
         assert ran.err.startswith("cipsec: error: ")
@@ -89,7 +78,7 @@ def test_pages_overwritten(on_ca: Cipsec, ca_folder: CaFolder, seed: int) -> Non
     start = (seed + 1) * 4096
     whole[start : start + 4096] = b"\xa5" * 4096
     ca_folder.store_file.write_bytes(whole)
-    for argv in [*_READ, *_WRITE]:
+    for argv in [*READ, *WRITE]:
         ran = on_ca(*argv, "--json")
         assert ran.code in {0, 3, 6}, (argv, ran)
         json.loads(ran.out)
@@ -102,7 +91,7 @@ def test_damaged_config(on_ca: Cipsec, ca_folder: CaFolder, content: bytes | Non
         ca_folder.config_file.unlink()
     else:
         ca_folder.config_file.write_bytes(content)
-    for argv in [*_POLICY, *_check_argv(ca_folder)]:
+    for argv in [*POLICY, *_check_argv(ca_folder)]:
         ran = on_ca(*argv)
         assert (ran.code, ran.out) == (6, ""), argv
         assert "ca.toml" in ran.err
@@ -178,7 +167,7 @@ def test_read_only(foreign_folder: Path) -> None:
     """Who may not write is told so (exit 6) and changes nothing; a new CA cannot be made there."""
     there = ["--ca-dir", str(foreign_folder)]
     before = {path: path.read_bytes() for path in foreign_folder.iterdir() if path.is_file()}
-    for argv in _WRITE:
+    for argv in WRITE:
         done = _unprivileged(*argv, *there)
         assert (done.returncode, done.stdout) == (6, ""), done
         assert done.stderr.startswith("cipsec: error: ")
@@ -229,7 +218,7 @@ def test_hidden(foreign_folder: Path) -> None:
     """A folder one may not look into is an error with a sentence, never a traceback."""
     foreign_folder.chmod(0)
     there = ["--ca-dir", str(foreign_folder)]
-    for argv in ([*_READ[0]], ["ca", "init", "--name", "x", "--no-passphrase"]):
+    for argv in ([*READ[0]], ["ca", "init", "--name", "x", "--no-passphrase"]):
         done = _unprivileged(*argv, *there)
         assert done.returncode in {3, 6}, done
         assert done.stdout == ""

@@ -22,6 +22,7 @@ from tests.support import der
 from tests.support.terminal import at_terminal
 
 from .conftest import Cipsec, Ran
+from .hostile import HOSTILE
 
 LEAF = der.certificate(serial=b"\x05")
 OTHER = der.certificate(serial=b"\x06", not_after=b"99991231235959Z")
@@ -239,17 +240,8 @@ def test_servers_given_otherwise_are_wrong_usage(
     _refused(cipsec("cert", "show", given), 2, f"error: {message}", f"hint: {hint}")
 
 
-_HOSTILE = {
-    "escape": b"\x1b[2K\x1b]0;title\x07",
-    "markup": b"[/red][link=http://x]",
-    "right to left": "a\u202eb\u2066".encode(),
-    "lines": b"a\nsubject  CN=other\tok\r",
-    "long": b"A" * 65_000,
-}
-
-
 @pytest.mark.filterwarnings("ignore:Attribute's length must be:UserWarning")
-@pytest.mark.parametrize("value", _HOSTILE.values(), ids=_HOSTILE)
+@pytest.mark.parametrize("value", HOSTILE.values(), ids=HOSTILE)
 def test_hostile_names_are_harmless(cipsec: Cipsec, tmp_path: Path, value: bytes) -> None:
     """In subject, issuer, alternative names and unknown extensions; in pipes and at a terminal."""
     path = tmp_path / "x.der"

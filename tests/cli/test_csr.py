@@ -16,6 +16,7 @@ from tests.support import der, programs
 from tests.support.terminal import at_terminal
 
 from .conftest import Cipsec, Ran
+from .hostile import HOSTILE
 
 PEM = der.pem("CERTIFICATE REQUEST", der.request())
 
@@ -340,17 +341,8 @@ def test_what_is_no_request_is_said_so(cipsec: Cipsec, tmp_path: Path) -> None:
         )
 
 
-_HOSTILE = {
-    "escape": b"\x1b[2K\x1b]0;title\x07",
-    "markup": b"[/red][link=http://x]",
-    "right to left": "a\u202eb\u2066".encode(),
-    "lines": b"a\nsubject  CN=other\tok\r",
-    "long": b"A" * 65_000,
-}
-
-
 @pytest.mark.filterwarnings("ignore:Attribute's length must be:UserWarning")
-@pytest.mark.parametrize("value", _HOSTILE.values(), ids=_HOSTILE)
+@pytest.mark.parametrize("value", HOSTILE.values(), ids=HOSTILE)
 @pytest.mark.parametrize("verb", ["show", "verify"])
 def test_hostile_names_are_harmless(
     cipsec: Cipsec, tmp_path: Path, verb: str, value: bytes

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -18,7 +17,7 @@ from cipsec.ra.vendors import settings
 from cipsec.store import events
 
 from . import transcript
-from .plant import PROGRAMS, Plant, plant
+from .plant import PROGRAMS, Plant
 from .reading import Block, Section, sections
 from .transcript import Command
 
@@ -30,17 +29,6 @@ _SHOWN_ID = "5f3c0a9b71d2"  # stands for the id of the request that came last
 _PATIENCE = "60s"  # where the document's endpoint would wait for ever
 _SHOWN_FINGERPRINT = "7b0c…"  # of the vendor's root
 _SHOWN_YEAR, _YEAR = "2027-06-30", "2199-06-30"  # what is to end some day has not ended today
-
-
-@pytest.fixture
-def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Plant]:
-    """The plant of the examples; commands run in its folder, on its CA, as its administrator."""
-    monkeypatch.setenv("LOGNAME", "anna")
-    monkeypatch.delenv("SUDO_USER", raising=False)
-    monkeypatch.setenv("CIPSEC_CA_DIR", str(tmp_path / "ca"))
-    monkeypatch.chdir(tmp_path)
-    with plant(tmp_path) as found:
-        yield found
 
 
 def prepare(plant: Plant, block: Block) -> None:

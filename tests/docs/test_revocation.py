@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,23 +12,12 @@ from cipsec.errors import Malformed
 from cipsec.ra.publication import parse_crl
 
 from . import transcript
-from .plant import Plant, plant
+from .plant import Plant
 from .reading import sections
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "revocation.md"
 _SECTIONS = sections(DOCUMENT)
 _SETTINGS = {row[0].strip("`"): row[2] for s in _SECTIONS for row in s.rows if s.title == "Publish"}
-
-
-@pytest.fixture
-def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Plant]:
-    """The plant of the documents; commands run in its folder, on its CA, as its administrator."""
-    monkeypatch.setenv("LOGNAME", "anna")
-    monkeypatch.delenv("SUDO_USER", raising=False)
-    monkeypatch.setenv("CIPSEC_CA_DIR", str(tmp_path / "ca"))
-    monkeypatch.chdir(tmp_path)
-    with plant(tmp_path) as found:
-        yield found
 
 
 def test_commands_do_what_is_shown(made: Plant, capsys: pytest.CaptureFixture[str]) -> None:

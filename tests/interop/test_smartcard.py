@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import socket
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
@@ -35,17 +33,6 @@ def _judge(plant: Plant, folder: Path, port: int, version: str) -> subprocess.Po
     )
 
 
-def _connected(port: int) -> socket.socket:
-    until = time.monotonic() + LONG
-    while True:
-        try:
-            return socket.create_connection(("127.0.0.1", port))
-        except OSError:
-            if time.monotonic() > until:
-                raise
-            time.sleep(0.02)
-
-
 @pytest.mark.parametrize("version", ["tls1_2", "tls1_3"])
 @pytest.mark.parametrize("key_type", [KeyType.EC_P256, KeyType.EC_P384, KeyType.RSA_2048])
 def test_openssl_accepts_the_card(tmp_path: Path, key_type: KeyType, version: str) -> None:
@@ -55,7 +42,7 @@ def test_openssl_accepts_the_card(tmp_path: Path, key_type: KeyType, version: st
     card = of_plant(plant, key_type=key_type)
     with vpcd.pcscd() as daemon, _judge(plant, tmp_path, port, version) as judge:
         daemon.insert(card)
-        with pcsc.connected() as transport, _connected(port) as link:
+        with pcsc.connected() as transport, ports.connected(port) as link:
             piv = Piv.select(transport)
             own = piv.certificate(AUTHENTICATION)
             assert own is not None

@@ -1,17 +1,22 @@
-"""Fixtures for the RA: servers on a new CA folder."""
+"""Fixtures for the RA: servers on a new CA folder, commands on it, programs that rules ask."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from cipsec._cli.main import main
 from cipsec.ra import external
 from cipsec.ra.allowlist import background
+from cipsec.ra.external import Programs
 from tests.support import est, vendor
+from tests.support.asking import Script, made, scripts
 from tests.support.est import Server
 
+from .harmless import Command, Ran
 from .replacing import DEVICE, GENUINE, LISTED, SECOND
 
 
@@ -58,3 +63,31 @@ def proving(tmp_path: Path, acme: vendor.Pki) -> Iterator[Server]:
         vendor.install(server.folder.path / "vendors", "acme", acme.root)
         server.tick = SECOND
         yield server
+
+
+@pytest.fixture
+def command(
+    server: Server, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> Command:
+    """Run one command line on the server's CA folder, in process, with nobody to ask."""
+    monkeypatch.setenv("CIPSEC_CA_DIR", str(server.folder.path))
+
+    def run(*argv: object) -> Ran:
+        code = main([str(arg) for arg in argv])
+        return Ran(code, *capsys.readouterr())
+
+    return run
+
+
+@pytest.fixture
+def script(tmp_path: Path) -> Script:
+    """A function from a shell script's text to a command."""
+    return scripts(tmp_path)
+
+
+@pytest.fixture
+def programs(tmp_path: Path) -> Iterator[Programs]:
+    """The programs of a server on an empty CA folder."""
+    programs = made(tmp_path)
+    yield programs
+    asyncio.run(programs.close())

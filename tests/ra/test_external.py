@@ -6,7 +6,6 @@ import asyncio
 import json
 import logging
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,23 +13,9 @@ import pytest
 from cipsec.errors import Malformed
 from cipsec.ra.external import Opinion, Programs, check_command
 from cipsec.ra.notyet import NotYet
-from tests.support.asking import DOCUMENT, Script, asked, made, scripts
+from tests.support.asking import DOCUMENT, Script, asked
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the programs are shell scripts")
-
-
-@pytest.fixture
-def script(tmp_path: Path) -> Script:
-    """A function from a shell script's text to a command."""
-    return scripts(tmp_path)
-
-
-@pytest.fixture
-def programs(tmp_path: Path) -> Iterator[Programs]:
-    """The programs of a server on an empty CA folder."""
-    programs = made(tmp_path)
-    yield programs
-    asyncio.run(programs.close())
 
 
 # What a program says.

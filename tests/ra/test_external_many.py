@@ -6,7 +6,6 @@ import asyncio
 import os
 import sys
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,24 +14,10 @@ from cipsec.errors import StoreFailed
 from cipsec.ra import external
 from cipsec.ra.external import Opinion, Programs
 from cipsec.ra.notyet import NotYet
-from tests.support.asking import Script, ask, asked, descriptors, made, scripts
+from tests.support.asking import Script, ask, asked, descriptors, made
 from tests.support.waiting import LONG, until
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the programs are shell scripts")
-
-
-@pytest.fixture
-def script(tmp_path: Path) -> Script:
-    """A function from a shell script's text to a command."""
-    return scripts(tmp_path)
-
-
-@pytest.fixture
-def programs(tmp_path: Path) -> Iterator[Programs]:
-    """The programs of a server on an empty CA folder."""
-    programs = made(tmp_path)
-    yield programs
-    asyncio.run(programs.close())
 
 
 def test_one_run_for_the_same_question(programs: Programs, script: Script, tmp_path: Path) -> None:

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from cipsec._cli.main import main
 from cipsec.errors import Malformed, UsageError
 from cipsec.ra import config, provisioning
 from cipsec.ra.allowlist import place
@@ -15,7 +14,7 @@ from cipsec.ra.vendors import load, settings
 from tests.support import ca, est, vendor
 from tests.support.est import Server
 
-from .harmless import Command, Ran, check, check_answer
+from .harmless import Command, check, check_answer
 
 TRICKS = [
     "../x", "..", ".", "", "a/b", "/etc/passwd", "a\\b", "..\\x", "C:x", ".hidden", "-rf", "--json",
@@ -24,20 +23,6 @@ TRICKS = [
 ]  # fmt: skip
 each_trick = pytest.mark.parametrize("name", TRICKS, ids=range(len(TRICKS)))
 ASK = '[[rule]]\nname = "r"\nthen = "ask"\nwhen = '
-
-
-@pytest.fixture
-def command(
-    server: Server, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> Command:
-    """Run one command line on the server's CA folder, in process, with nobody to ask."""
-    monkeypatch.setenv("CIPSEC_CA_DIR", str(server.folder.path))
-
-    def run(*argv: object) -> Ran:
-        code = main([str(arg) for arg in argv])
-        return Ran(code, *capsys.readouterr())
-
-    return run
 
 
 def everything(folder: Path) -> dict[str, bytes]:

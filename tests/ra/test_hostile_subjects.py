@@ -12,7 +12,6 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
-from cipsec._cli.main import main
 from cipsec.est.wire import Peer, Response
 from cipsec.pki import keys
 from cipsec.pki.csr import CertificateRequest
@@ -24,26 +23,12 @@ from cipsec.store.requests import State
 from tests.support import ca, est, vendor
 from tests.support.est import NOW, Server
 
-from .harmless import HOSTILE, TOO_LONG, Command, Ran, check, check_answer, check_text, live
+from .harmless import HOSTILE, TOO_LONG, Command, check, check_answer, check_text, live
 
 NAMED = '[[rule]]\nname = "named"\nwhen = { names = "plc-*", anyone = true }\nthen = "ask"\n'
 LISTED = '[[rule]]\nname = "l"\nwhen = { serial = "default" }\nunproved = true\nthen = "grant"\n'
 MAIL = {"name": "m", "type": "email", "server": "mx", "from": "ca@plant", "to": ["me@plant"]}
 each_text = pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
-
-
-@pytest.fixture
-def command(
-    server: Server, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> Command:
-    """Run one command line on the server's CA folder, in process, with nobody to ask."""
-    monkeypatch.setenv("CIPSEC_CA_DIR", str(server.folder.path))
-
-    def run(*argv: object) -> Ran:
-        code = main([str(arg) for arg in argv])
-        return Ran(code, *capsys.readouterr())
-
-    return run
 
 
 def named(text: str) -> x509.Name:

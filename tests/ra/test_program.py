@@ -13,7 +13,7 @@ import pytest
 from cipsec.ra import pipes, program
 from cipsec.ra.pipes import Polled, Threaded
 from cipsec.ra.program import Ended
-from tests.support.asking import Command, Script, hurry, scripts
+from tests.support.asking import Command, Script, hurry
 from tests.support.waiting import LONG, is_dead, until
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the programs are shell scripts")
@@ -24,12 +24,6 @@ trap '' TERM HUP INT
 echo $! >$0.child
 echo $$ >$0.parent
 """
-
-
-@pytest.fixture
-def script(tmp_path: Path) -> Script:
-    """A function from a shell script's text to a command."""
-    return scripts(tmp_path)
 
 
 def run(command: Command, folder: Path, seconds: float = LONG, document: bytes = b"{}\n") -> Ended:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import socket
+import time
+
+from tests.support.waiting import LONG
 
 HOST = "127.0.0.1"
 _DISCARD = 9
@@ -23,3 +26,15 @@ def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
         holder.connect((HOST, _DISCARD))  # what others send here is refused
     holder.detach()
     return port
+
+
+def connected(port: int) -> socket.socket:
+    """Return a connection to whoever listens there by and by."""
+    end = time.monotonic() + LONG
+    while True:
+        try:
+            return socket.create_connection((HOST, port))
+        except OSError:
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.02)

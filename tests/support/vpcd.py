@@ -25,7 +25,7 @@ from pathlib import Path
 import pytest
 
 from cipsec.errors import NoCard, NoPcsc
-from tests.support import programs
+from tests.support import ports, programs
 from tests.support.pivcard import ATR, PivCard
 
 READERS = ("Virtual PCD 00 00", "Virtual PCD 00 01")
@@ -141,7 +141,7 @@ class Inserted:
 
     def _play(self) -> None:
         _enter_network_of(self._daemon)
-        with _dialled(self._port) as connection:
+        with ports.connected(self._port) as connection:
             self._socket = connection
             self._dialled.set()
             with suppress(NoCard, OSError):
@@ -177,17 +177,6 @@ def _received(connection: socket.socket) -> bytes | None:
 
 def _send(connection: socket.socket, payload: bytes) -> None:
     connection.sendall(len(payload).to_bytes(2, "big") + payload)
-
-
-def _dialled(port: int) -> socket.socket:
-    until = time.monotonic() + _PATIENCE
-    while True:
-        try:
-            return socket.create_connection(("127.0.0.1", port))
-        except OSError:
-            if time.monotonic() > until:
-                raise
-            time.sleep(0.02)
 
 
 def _enter_network_of(process: int) -> None:
