@@ -51,6 +51,19 @@ def test_more_approvals_are_asked_for_meanwhile(polled: bool, asking: Server) ->
     assert asking.enroll(asked).status == 200
 
 
+def test_the_first_of_two_is_on_record(asking: Server) -> None:
+    """Who agreed, and how many have to; saying it twice is not two."""
+    asking.text = TWO
+    identifier = est.identifier(asking.enroll(drive()))
+    decided = asking.decide(identifier, State.APPROVED, by="anna")
+    assert (decided.changed, decided.reason) == (True, "anna agrees: 1 of 2 administrators")
+    assert not asking.decide(identifier, State.APPROVED, by="anna").changed
+    _, *agreed = asking.events()
+    assert [(event.event, event.actor, event.reason) for event in agreed] == [
+        ("agreed", "anna", decided.reason)
+    ]
+
+
 def test_more_approvals_after_the_first_certificate(asking: Server) -> None:
     """What is asked anew, because the certificate was revoked, is asked by today's rules."""
     asked = ca.request("CN=pc")
