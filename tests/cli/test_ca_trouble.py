@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from cipsec.ca_folder import CaFolder
-from tests.support import ca
+from tests.support import ca, programs
 
 from .commands import POLICY, READ, WRITE
 from .conftest import Cipsec
@@ -153,8 +153,8 @@ def foreign_folder(ca_folder: CaFolder) -> Iterator[Path]:
 def _unprivileged(*argv: str) -> subprocess.CompletedProcess[str]:
     """Run a command with the rights of the files' owner only: root as such may do everything."""
     drop = ["setpriv", "--bounding-set=-all", "--"]
-    if os.geteuid() == 0 and not shutil.which("setpriv"):
-        pytest.skip("setpriv is needed to give root's rights away")
+    if os.geteuid() == 0:
+        programs.need("setpriv")
     return subprocess.run(
         [*drop * (os.geteuid() == 0), sys.executable, "-m", "cipsec", *argv],
         capture_output=True,

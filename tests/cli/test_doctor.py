@@ -25,7 +25,7 @@ from cipsec.store import events
 from cipsec.store.codes import Code
 from cipsec.store.events import Event
 from tests.endpoint.acting import get, wish
-from tests.support import ca, serving
+from tests.support import ca, programs, serving
 from tests.support.canned import EstServer, Plant
 
 from .conftest import Cipsec
@@ -241,8 +241,9 @@ def test_beside_a_server(at_home: Cipsec, ca_folder: CaFolder) -> None:
 
 def test_as_somebody_else() -> None:
     """Who may not look into the folder is told so, and what to type."""
-    if not hasattr(os, "geteuid") or os.geteuid() != 0 or shutil.which("setpriv") is None:
-        pytest.skip("needs root, and setpriv")
+    if not hasattr(os, "geteuid") or os.geteuid() != 0:
+        pytest.skip("needs root")
+    programs.need("setpriv")
     with tempfile.TemporaryDirectory() as name:  # pytest's own folders let nobody else through
         Path(name).chmod(0o755)
         folder = ca.make(Path(name) / "ca")

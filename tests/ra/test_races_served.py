@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import base64
 import http.client
+import os
 import signal
 import ssl
-import subprocess
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,6 +19,7 @@ from cipsec.store import uses
 from cipsec.store.credentials import by_name
 from tests.support import ca, serving
 from tests.support.serving import Serving
+from tests.support.waiting import children
 
 from .spending import RULES, pc
 
@@ -90,15 +91,6 @@ def test_fifty_at_two_workers(folder: CaFolder) -> None:
     assert recorded(folder) == (1, 1)
 
 
-def workers(server: Serving) -> list[int]:
-    """Return the process ids of the server's workers."""
-    found = subprocess.run(
-        ["pgrep", "-P", str(server.process.pid)], capture_output=True, check=True, text=True
-    )
-    return [int(line) for line in found.stdout.split()]
-
-
-@pytest.mark.skipif(not Path("/usr/bin/pgrep").exists(), reason="pgrep finds the workers")
 def test_a_worker_is_killed_in_the_middle(folder: CaFolder) -> None:
     """The server ends, is started again, and the crowd that lost answers gets what was granted."""
     limit = 20
@@ -108,7 +100,7 @@ def test_a_worker_is_killed_in_the_middle(folder: CaFolder) -> None:
     with ThreadPoolExecutor(CROWD) as pool:
         asking = [pool.submit(enroll, server, cart, csr) for csr in csrs]
         asking[0].result()
-        subprocess.run(["kill", "-9", str(workers(server)[0])], check=True)
+        os.kill(children(server.process.pid)[0], signal.SIGKILL)
         first = [one.result() for one in asking]
     assert server.process.wait(60) != -signal.SIGKILL
     with serving.serving(folder.path) as again:
