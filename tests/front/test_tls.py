@@ -16,6 +16,7 @@ from OpenSSL import SSL
 
 from cipsec.errors import LocalState
 from cipsec.pki import keys
+from cipsec.tls import server
 from cipsec.tls.server import TlsProfile, server_context
 from tests.front.serving import (
     GET,
@@ -95,6 +96,31 @@ def test_with_a_chain(front: Front, plant: Plant, tmp_path: Path, version: ssl.T
     ) as client:
         assert client.ask(GET).status == 200
     assert front.seen[0].peer.chain == der(*chain)
+
+
+@VERSIONS
+def test_a_path_is_not_worked_through(
+    plant: Plant, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: ssl.TLSVersion
+) -> None:
+    """Name constraints made for it would keep OpenSSL, and all other clients, for seconds."""
+    looked_at = []
+
+    def take(_connection: object, _certificate: object, _error: int, depth: int, _ok: int) -> bool:
+        looked_at.append(depth)
+        return True
+
+    monkeypatch.setattr(server, "_take_any", take)
+    root = Plant("Vendor Root")
+    issuing = Plant("Vendor Issuing", issuer=root)
+    key = ec.generate_private_key(ec.SECP256R1())
+    chain = (issuing.issue(key.public_key(), named("Drive 7")), issuing.certificate,
+             root.certificate)  # fmt: skip
+    credential = write(tmp_path, key, *chain)
+    with serving(plant) as front:
+        with Client(front.port, plant, version=version, credential=credential) as client:
+            assert client.ask(GET).status == 200
+        assert front.seen[0].peer.chain == der(*chain)
+    assert set(looked_at) == {0}
 
 
 def test_with_an_expired_certificate(front: Front, plant: Plant, tmp_path: Path) -> None:
