@@ -127,9 +127,9 @@ class Rule:
         """Tell whether a condition that could not be judged keeps the table from going on.
 
         A broken list does. A program without an opinion lets the next rule decide; but where its
-        yes would have rejected, the silence must not grant.
+        yes would not have granted, the silence must not: whoever asks much silences it for himself.
         """
-        return held.broken and (held.condition != "exec" or self.then is Outcome.REJECT)
+        return held.broken and (held.condition != "exec" or self.then is not Outcome.GRANT)
 
     def covers(self, other: Rule) -> bool:
         """Tell whether this rule, for as long as it is there, applies wherever `other` does."""

@@ -267,24 +267,24 @@ def test_a_broken_vendor_file_stops_what_asks_for_vendors(server: Server) -> Non
             path.unlink()
 
 
-@pytest.mark.parametrize("then", [Outcome.GRANT, Outcome.ASK])
 def test_a_program_without_an_opinion_lets_the_next_rule_decide(
-    then: Outcome, server: Server, script: Script
+    server: Server, script: Script
 ) -> None:
     """And leaves its trouble."""
     torn = script("exit 3")
-    table = Policy((rule("r", Exec(torn), then=then), rule("rest", Anyone())))
+    table = Policy((rule("r", Exec(torn), then=Outcome.GRANT), rule("rest", Anyone())))
     decision = decide(table, about(server))
     assert (decision.outcome, decision.rule) == (Outcome.ASK, "rest")
     assert decision.troubles == (f"{torn[0]} has no opinion: it ended with exit status 3",)
 
 
-def test_the_silence_of_a_program_that_rejects_does_not_grant(
-    server: Server, script: Script
+@pytest.mark.parametrize("then", [Outcome.ASK, Outcome.REJECT])
+def test_the_silence_of_a_program_whose_yes_is_no_grant_does_not_grant(
+    then: Outcome, server: Server, script: Script
 ) -> None:
-    """Where its yes would have been a no, the request waits."""
+    """Where its yes would have been a no, or a question, the request waits."""
     torn = script("exit 3")
-    table = Policy((rule("stolen", Exec(torn), then=Outcome.REJECT), LAB))
+    table = Policy((rule("stolen", Exec(torn), then=then), LAB))
     decision = decide(table, about(server))
     assert (decision.outcome, decision.rule) == (Outcome.ASK, "stolen")
     assert decision.reason.startswith("the rule cannot be judged: ")
@@ -336,11 +336,10 @@ def test_a_broken_list_beside_a_program_that_rejects_in_silence(
 
 def test_each_trouble_is_told_once(server: Server, mine: bytes, script: Script) -> None:
     """However many rules meet it, and also where no rule applies in the end."""
-    torn = script("exit 3")
+    torn = Exec(script("exit 3"))
     no = Label(some("x"))
-    table = Policy(
-        (rule("r", BROKEN, no), rule("s", BROKEN, no), rule("t", Exec(torn)), rule("u", Exec(torn)))
-    )
+    grants = (rule("t", torn, then=Outcome.GRANT), rule("u", torn, then=Outcome.GRANT))
+    table = Policy((rule("r", BROKEN, no), rule("s", BROKEN, no), *grants))
     decision = decide(table, about(server, chain=[mine]))
     assert (decision.outcome, decision.rule) == (Outcome.REJECT, "none")
     assert len(decision.troubles) == 2
