@@ -45,6 +45,7 @@ class Found:
 
     identity: Identity
     by: ExtractionRule
+    text: str
 
     @property
     def rule(self) -> str:
@@ -146,7 +147,7 @@ def of_parts(
         for text in texts:
             identity = rule.find(text)
             if identity is not None:
-                found.append(Found(identity, rule))
+                found.append(Found(identity, rule, text))
     return _reading(tuple(found)) if found else NOTHING
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
+from cryptography import x509
 from cryptography.x509.oid import NameOID
 
 from cipsec.ca.profile import kept
@@ -113,10 +114,15 @@ class Evidence:
     def unproved_number(self) -> str | None:
         """Return a serialNumber in the CSR's subject that says who knows what, if there is one.
 
-        One that is read names a device; what is not read may be a device's number all the same.
+        One that is read names a device; what is not read may be a device's number all the same, as
+        somebody else reads it: in decimal, up to a NUL, without regard to what prints as nothing.
+        The one in the certificate that proves something goes on to the next.
         """
-        numbers = self.request.subject.get_attributes_for_oid(NameOID.SERIAL_NUMBER)
-        return str(numbers[0].value) if numbers and not self.identity.device else None
+        shown = self.presented
+        known = {found.text for found in self.asked.found}
+        if shown.certificate is not None and (shown.vendor or shown.own):
+            known.update(_numbers(shown.certificate.subject))
+        return next((n for n in _numbers(self.request.subject) if n not in known), None)
 
     @property
     def said_in_names(self) -> Identity:
@@ -127,6 +133,14 @@ class Evidence:
         claimed = self.claimed_identity
         named = any(f.identity.mac and f.place != _DIRECTORY for f in self.asked.found)
         return Identity(claimed.device, claimed.mac if named else None)
+
+    @property
+    def unproved_in_names(self) -> str | None:
+        """Return, in words, what a certificate would say of its device though nothing proves it."""
+        if said := self.said_in_names:
+            return f"device {said}"
+        number = self.unproved_number
+        return None if number is None else f"serialNumber {number}"
 
     def names(self) -> list[str]:
         """Return the names of every kind that a certificate would carry, without their kind."""
@@ -163,6 +177,11 @@ def gather(
         now=now,
         renewals=renewals,
     )
+
+
+def _numbers(subject: x509.Name) -> list[str]:
+    attributes = subject.get_attributes_for_oid(NameOID.SERIAL_NUMBER)
+    return [str(attribute.value) for attribute in attributes]
 
 
 def _joined(asked: Identity, shown: Identity) -> Identity:

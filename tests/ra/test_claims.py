@@ -6,7 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.name import _ASN1Type
+from cryptography.x509.oid import NameOID
 
 from cipsec.pki import csr, keys
 from cipsec.pki.csr import CertificateRequest
@@ -150,6 +153,48 @@ def test_a_listed_device_buys_no_mac_address_in_its_names(
     refused = proving.enroll(ca.request(f"CN={MAC},serialNumber={DEVICE}"), chain=acme.chain)
     assert refused.status == 403
     assert f"the vendor's certificate does not prove device {MAC}" in est.reason(refused)
+
+
+FOREIGN = ["0x0001:0x00000009", "9", "0001-00000009", f"{OTHER}\0x", f"{OTHER}\u200b"]
+
+
+@pytest.mark.parametrize("number", FOREIGN)
+@pytest.mark.parametrize("rules", [GENUINE, SLOTS])
+def test_a_vendors_certificate_buys_no_serial_number_that_nobody_can_read(
+    rules: str, number: str, proving: Server, acme: vendor.Pki
+) -> None:
+    """Somebody else may read it, and find another device in the certificate than was proved."""
+    proving.text = rules + est.ASK
+    proving.allow("line", f"{DEVICE},,,,")
+    asked = numbered(number)
+    assert proving.enroll(asked, chain=acme.chain).status == 202
+    [row] = proving.requests()
+    assert f"the vendor's certificate does not prove serialNumber {number}" in row.reason
+    proving.text = rules + "unproved = true\n"
+    assert proving.enroll(asked, chain=acme.chain).status == 200
+
+
+@pytest.mark.parametrize("rules", [GENUINE, SLOTS])
+def test_a_serial_number_that_stands_in_the_vendors_certificate(
+    rules: str, proving: Server, acme: vendor.Pki
+) -> None:
+    """It is the device's own, though the rules do not read it; another beside it is not."""
+    proving.text = rules + est.ASK
+    proving.allow("line", f"{DEVICE},,,,")
+    leaf = vendor.issue(f"CN={DEVICE},serialNumber=4711", acme.issuing)
+    chain = (leaf.der, acme.issuing.der)
+    assert proving.enroll(numbered("4711", "4712"), chain=chain).status == 202
+    assert proving.enroll(numbered("4711"), chain=chain).status == 200
+
+
+def numbered(*numbers: str) -> CertificateRequest:
+    """Return a CSR with these in its subject, in an encoding that takes every character."""
+    attributes = [
+        x509.NameAttribute(NameOID.SERIAL_NUMBER, number, _ASN1Type.UTF8String)
+        for number in numbers
+    ]
+    key = keys.generate(keys.KeyType.EC_P256)
+    return csr.parse(csr.build(key, x509.Name(attributes)).public_bytes(Encoding.DER))
 
 
 # A MAC address outside the names is in the certificate only where somebody judged it.

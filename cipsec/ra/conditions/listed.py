@@ -28,9 +28,9 @@ class Serial:
             if shown.broken is not None:
                 return Held("serial", holds=False, why=shown.broken, broken=True, told=UNDECIDED)
             return Held("serial", holds=False, why=_unidentified(evidence.identity))
-        claimed = Identity() if self.unproved else evidence.said_in_names
-        if claimed:
-            why = f"nothing proves device {claimed}, which the CSR names"
+        claimed = None if self.unproved else evidence.unproved_in_names
+        if claimed is not None:
+            why = f"nothing proves {claimed}, which the CSR names"
             return Held("serial", holds=False, why=why, telling=True)
         try:
             return self._listed(evidence, identity)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from cipsec.pki.device import Identity
 from cipsec.ra.conditions.asked import Anyone
 from cipsec.ra.conditions.held import UNDECIDED, Condition, Held, Use, counted, named
 from cipsec.ra.evidence import Evidence
@@ -59,9 +58,9 @@ class Vendor:
         if self.names and shown.vendor.vendor not in self.names:
             why = f"vendor {shown.vendor.vendor} is not one of the rule's"
             return Held("vendor", holds=False, why=why, telling=True)
-        claimed = Identity() if self.unproved else evidence.said_in_names
-        if claimed:
-            why = f"the vendor's certificate does not prove device {claimed}, which the CSR names"
+        claimed = None if self.unproved else evidence.unproved_in_names
+        if claimed is not None:
+            why = f"the vendor's certificate does not prove {claimed}, which the CSR names"
             return Held("vendor", holds=False, why=why, telling=True)
         device = f" to device {shown.proved}" if shown.proved else ""
         why = f"the client certificate was issued{device} by vendor {shown.vendor.vendor}"
