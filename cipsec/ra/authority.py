@@ -153,7 +153,13 @@ class RegistrationAuthority:
     async def _wait(self, case: Case, row: Standing) -> Answer:
         if not granting.is_as_shown(case, row):
             return await self._reopen(case, State.PENDING)
-        self.polls.count(case.id, case.at, case.enrollment.address)
+        address = self.polls.place(
+            case.id,
+            of=case.enrollment.address,
+            was=row.address,
+            most_of_one=case.config.server.max_pending_per_address,
+        )
+        self.polls.count(case.id, case.at, address)
         return self._queued(case, row.first_seen)
 
     async def _again(self, case: Case, row: Standing) -> Answer:

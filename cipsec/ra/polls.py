@@ -45,6 +45,20 @@ class Polls:
         self._by_address[address] = of_one + 1
         self._pending += 1
 
+    def place(self, request: str, *, of: str, was: str, most_of_one: int) -> str:
+        """Return the address that a waiting request counts for: `of`, which polls, or what it was.
+
+        It moves with the device, but not to where `most_of_one` wait: whoever has two addresses
+        would ask from the one, poll from the other, and ask again.
+        """
+        earlier = self._counted.get(request)
+        was = earlier.address if earlier else was
+        of_one = self._by_address.get(of, 0)
+        if of == was or of_one >= most_of_one:
+            return was
+        self._by_address[of] = of_one + 1  # the other's place is free at the next flush
+        return of
+
     def count(self, request: str, at: int, address: str) -> None:
         """Count one poll of a waiting request."""
         earlier = self._counted.get(request)

@@ -60,6 +60,7 @@ class Standing:
     """How a request stands: the columns of its row that a poll needs, and no more."""
 
     state: str
+    address: str
     first_seen: int
     decided_by: str | None
     note: str | None
@@ -118,7 +119,7 @@ def by_id(db: sqlite3.Connection, request: str) -> RequestRow | None:
 def standing(db: sqlite3.Connection, request: str) -> Standing | None:
     """Return how the request with this id stands; a third of the time of its whole row."""
     row = db.execute(
-        "SELECT state, first_seen, decided_by, note, serial, replaces, revokes,"
+        "SELECT state, address, first_seen, decided_by, note, serial, replaces, revokes,"
         " approvals, proved FROM requests"
         " WHERE id = ?",
         (request,),

@@ -45,6 +45,31 @@ def test_one_address_keeps_nobody_from_the_program(server: Server, tmp_path: Pat
     assert server.enroll(crowd[-1], address=FLOOD.address).status == 200
 
 
+def test_two_addresses_wait_for_no_more_than_twice_as_many(server: Server) -> None:
+    """Who asks from the one and polls from the other makes no room for himself."""
+    server.text = "[server]\nmax_pending_per_address = 3\n" + est.ASK
+    for turn in range(4):
+        for number in range(3):
+            asked = ca.request(f"CN=a{turn}-{number}")
+            if server.enroll(asked, address=FLOOD.address).status == 202:
+                server.enroll(asked, address="192.0.2.67")
+        est.run(server.ra.polls.flush())
+    assert Counter(row.address for row in server.requests()) == {
+        FLOOD.address: 3, "192.0.2.67": 3
+    }  # fmt: skip
+    assert server.enroll(ca.request("CN=good")).status == 202
+
+
+def test_a_device_that_moves_takes_its_request_along(server: Server) -> None:
+    """It has another address by DHCP, and people look for it there."""
+    server.text = est.ASK
+    asked = drive()
+    for address in ("192.0.2.1", "192.0.2.2", "192.0.2.3"):
+        server.enroll(asked, address=address)
+    est.run(server.ra.polls.flush())
+    assert [row.address for row in server.requests()] == ["192.0.2.3"]
+
+
 def test_refusals_of_one_address_hide_no_other(server: Server) -> None:
     """Sixty a minute of one address are recorded, and those of the others besides."""
     server.text = est.USERS
