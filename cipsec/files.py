@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+from cipsec import ownership
 from cipsec.errors import AlreadyExists, LocalState, Locked
 
 PRIVATE = 0o600
@@ -31,7 +32,8 @@ def read(path: Path, *, limit: int = 16 * 1024 * 1024) -> bytes:
     except FileNotFoundError:
         raise LocalState(f"there is no file {path}") from None
     except OSError as error:
-        raise LocalState(f"{path} cannot be read: {reason(error)}") from None
+        hint = ownership.stray(path)
+        raise LocalState(f"{path} cannot be read: {reason(error)}", hint=hint) from None
     if len(data) > limit:
         raise LocalState(f"{path} is larger than {limit} bytes", hint=_see(path))
     return data
@@ -66,9 +68,12 @@ def exists(path: Path) -> bool:
         raise LocalState(f"{path} cannot be looked at: {reason(error)}") from None
 
 
-def create(path: Path, data: bytes, *, mode: int = PRIVATE) -> None:
-    """Write a new file whole; raise AlreadyExists when there is one, LocalState when it fails."""
-    with _complete(path, data, mode) as temporary:
+def create(path: Path, data: bytes, *, mode: int = PRIVATE, inherit: bool = False) -> None:
+    """Write a new file whole; raise AlreadyExists when there is one, LocalState when it fails.
+
+    With `inherit` what root makes is the folder's owner's.
+    """
+    with _complete(path, data, mode, inherit=inherit) as temporary:
         _take_free(temporary, path)
 
 
@@ -92,8 +97,11 @@ def _take_name(temporary: Path, path: Path) -> None:
 
 
 def replace(path: Path, data: bytes, *, mode: int = PRIVATE) -> None:
-    """Write a file whole in place of one that has the name; raise LocalState when it fails."""
-    with _complete(path, data, mode) as temporary:
+    """Write a file whole in place of one that has the name; raise LocalState when it fails.
+
+    What root writes is the old file's owner's, or else the folder's.
+    """
+    with _complete(path, data, mode, inherit=True) as temporary:
         _take_over(temporary, path)
 
 
@@ -162,9 +170,11 @@ def writing(path: Path, *, overwrite: bool, mode: int = PRIVATE) -> Iterator[Bin
 
 
 @contextlib.contextmanager
-def _complete(path: Path, data: bytes, mode: int) -> Iterator[Path]:
+def _complete(path: Path, data: bytes, mode: int, *, inherit: bool = False) -> Iterator[Path]:
     """Yield a finished, durable temporary file beside `path`; remove it if it is left over."""
     with _temporary(path, mode) as (file, temporary):
+        if inherit:
+            ownership.pass_on(file.fileno(), path if path.exists() else path.parent)
         file.write(data)
         _finish(file)
         yield temporary
@@ -204,12 +214,14 @@ def held(path: Path, *, patience: float, busy: str, hint: str | None = None) -> 
 
     lock = filelock.FileLock(path, timeout=patience)
     try:
+        ownership.make_lock(path)
         lock.acquire()
     except filelock.Timeout:
         raise Locked(busy, hint=hint) from None
     except (OSError, NotImplementedError) as error:  # the latter of a file system without locks
         why = reason(error) if isinstance(error, OSError) else str(error)
-        raise LocalState(f"{path} cannot be locked: {why}", hint=owner(path.parent)) from None
+        hint = ownership.stray(path) or ownership.hint(path.parent)
+        raise LocalState(f"{path} cannot be locked: {why}", hint=hint) from None
     try:
         yield
     finally:
@@ -217,17 +229,20 @@ def held(path: Path, *, patience: float, busy: str, hint: str | None = None) -> 
 
 
 @contextlib.contextmanager
-def new_directory(path: Path) -> Iterator[Path]:
+def new_directory(path: Path, *, inherit: bool = False) -> Iterator[Path]:
     """Yield a private folder to fill that becomes `path` when the block ends well, else nothing.
 
-    Raises AlreadyExists when `path` exists and is not an empty folder, LocalState when it
-    cannot be made.
+    With `inherit` what root makes is the owner's of the folder around. Raises AlreadyExists when
+    `path` exists and is not an empty folder, LocalState when it cannot be made.
     """
     require_free(path)
     draft = path.with_name(f".{path.name}.{secrets.token_hex(6)}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        draft.mkdir(mode=0o700)
+        if inherit:
+            ownership.make_folder(draft, mode=0o700)
+        else:
+            draft.parent.mkdir(parents=True, exist_ok=True)
+            draft.mkdir(mode=0o700)
         yield draft
         if path.is_dir():
             path.rmdir()
@@ -258,11 +273,6 @@ def sync_directory(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def owner(path: Path) -> str:
-    """Return the hint for what this user may not do with a file or folder."""
-    return f"run it as the user whose it is: ls -ld {shlex.quote(str(path))}"
 
 
 def reason(error: OSError) -> str:

@@ -94,15 +94,16 @@ class Generation:
         old_with_new: x509.Certificate,
     ) -> None:
         """Make the folder whole, or nothing; raise AlreadyExists, LocalState."""
-        with files.new_directory(self.path) as place:
+        with files.new_directory(self.path, inherit=True) as place:
             draft = Generation(place)
-            files.create(draft.key_file, key)
+            files.create(draft.key_file, key, inherit=True)
             for path, value in (
                 (draft.new_with_old_file, new_with_old),
                 (draft.old_with_new_file, old_with_new),
                 (draft.certificate_file, certificate),
             ):
-                files.create(path, value.public_bytes(Encoding.PEM), mode=files.PUBLIC)
+                pem = value.public_bytes(Encoding.PEM)
+                files.create(path, pem, mode=files.PUBLIC, inherit=True)
 
     def remove(self) -> None:
         """Remove the folder and the key in it, in one step as others see it; raise LocalState."""

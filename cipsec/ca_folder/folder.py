@@ -9,7 +9,7 @@ import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
-from cipsec import files
+from cipsec import files, ownership
 from cipsec.ca_folder.keyed import Keyed
 from cipsec.current import CurrentFile
 from cipsec.errors import LocalState, NotFound
@@ -52,7 +52,9 @@ def open_folder(path: Path | None) -> CaFolder:
     try:
         is_there = folder.certificate_file.is_file()
     except OSError as error:
-        raise LocalState(f"{folder.path} cannot be used: {files.reason(error)}") from None
+        hint = ownership.hint(folder.path) if isinstance(error, PermissionError) else None
+        problem = f"{folder.path} cannot be used: {files.reason(error)}"
+        raise LocalState(problem, hint=hint) from None
     if not is_there and folder.is_waiting():
         raise waiting(folder)
     if not is_there and files.exists(folder.certificate_file):

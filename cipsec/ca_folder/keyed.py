@@ -163,8 +163,9 @@ class Keyed(Certificates):
             own = None if self.key_uri() or not self.is_encrypted() else passphrase
             with contextlib.suppress(AlreadyExists):
                 pem = keys.to_pem(keys.generate(provisioning.KEY_TYPE), own)
-                files.create(self.provisioning_key_file, pem)
+                files.create(self.provisioning_key_file, pem, inherit=True)
             key = keys.from_either_pem(files.read(self.provisioning_key_file), own)
             certificate = provisioning.issuer(ca, key, now=now).public_bytes(Encoding.PEM)
             with contextlib.suppress(AlreadyExists):
-                files.create(self.provisioning_certificate_file, certificate, mode=files.PUBLIC)
+                path = self.provisioning_certificate_file
+                files.create(path, certificate, mode=files.PUBLIC, inherit=True)

@@ -77,17 +77,17 @@ def _within(where: Path) -> Iterator[Path]:
 
 
 def owners(ca: Ca) -> Iterable[Remark]:
-    """See that the folder's owner can read what is in it: `sudo` leaves files that he cannot."""
+    """See that the folder's owner can read what is in it: `sudo` left files that he cannot."""
     if (seen := _stat(ca.folder.path)) is None or os.name == "nt":
         return ()
     strange = [path for path in _owned(ca) if not _is_readable_by(path, seen)]
-    hint = f"chown -R {seen.st_uid}:{seen.st_gid} {typed(ca.folder.path)}"
+    hint = f"sudo chown -R {seen.st_uid}:{seen.st_gid} {typed(ca.folder.path)}"
     return or_ok(
         (
-            warn(f"{path} is not the folder's owner's, and he cannot read it", hint)
+            warn(f"{path} is not the folder's owner's, and he cannot use it", hint)
             for path in strange
         ),
-        "the folder's owner can read what is in it",
+        "the folder's owner can use what is in it",
     )
 
 
@@ -100,12 +100,12 @@ def _owned(ca: Ca) -> Iterator[Path]:
 def _is_readable_by(path: Path, owner: os.stat_result) -> bool:
     """Tell whether the folder's owner reads a file; a name that leads nowhere is not his trouble.
 
-    The store is to be written as well, and by him alone.
+    The store and locks are to be written as well, and by him alone.
     """
     seen = _stat(path)
     if seen is None or seen.st_uid == owner.st_uid:
         return True
-    if path.name.startswith("store."):
+    if path.name.startswith("store.") or path.suffix == ".lock":
         return False
     in_group = seen.st_gid == owner.st_gid and bool(seen.st_mode & stat.S_IRGRP)
     return in_group or bool(seen.st_mode & _OTHERS_READ)

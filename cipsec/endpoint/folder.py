@@ -24,7 +24,7 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from cipsec import files
+from cipsec import files, ownership
 from cipsec.endpoint.state import State
 from cipsec.errors import AlreadyExists, CipsecError, LocalState, Malformed
 from cipsec.pki import csr, keys
@@ -270,7 +270,7 @@ def _anew(directory: Path) -> str:
 
 def _read_draft(place: Path) -> Draft:
     if place.is_dir() and not os.access(place, os.R_OK | os.X_OK):  # which is no damage
-        raise LocalState(f"{place} cannot be read: permission denied", hint=files.owner(place))
+        raise LocalState(f"{place} cannot be read: permission denied", hint=ownership.hint(place))
     try:
         pem = files.read(place / _REQUEST)
         return Draft(

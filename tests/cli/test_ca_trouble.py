@@ -193,7 +193,7 @@ def test_locks_of_another_user(foreign_folder: Path) -> None:
         done = _unprivileged(*argv, "--ca-dir", str(foreign_folder))
         assert (done.returncode, done.stdout) == (6, ""), done
         assert f"{name}.lock cannot be locked: permission denied" in done.stderr
-        assert "cipsec: hint: run it as the user whose it is: ls -ld" in done.stderr
+        assert "cipsec: hint: run it as the user whose it is: sudo -u " in done.stderr
     assert _unprivileged(*crl, "--ca-dir", str(foreign_folder)).returncode == 6
 
 

@@ -76,7 +76,7 @@ def test_what_everybody_may_change(ca_folder: CaFolder, name: str) -> None:
 
 @as_root
 def test_owners(ca_folder: CaFolder) -> None:
-    """What root leaves behind in the server's folder, the server cannot read."""
+    """What root left behind in the server's folder, the server cannot use."""
     for path in (ca_folder.path, *ca_folder.path.rglob("*")):
         os.chown(path, _SOMEBODY, _SOMEBODY)
     assert [one.verdict for one in at_ca(ca_folder, "ca owners")] == [OK]
@@ -84,12 +84,14 @@ def test_owners(ca_folder: CaFolder) -> None:
     assert [one.verdict for one in at_ca(ca_folder, "ca owners")] == [OK]
     hidden = _root_writes(ca_folder.path / "allowlists" / "hidden.csv", 0o600)
     os.chown(ca_folder.store_file, 0, 0)
+    lock = _root_writes(ca_folder.path / "crl.lock", 0o644)
     found = at_ca(ca_folder, "ca owners")
     assert [(one.verdict, one.detail.split()[0]) for one in found] == [
+        (WARN, str(lock)),
         (WARN, str(ca_folder.store_file)),
         (WARN, str(hidden)),
     ]
-    assert found[0].hint == f"chown -R {_SOMEBODY}:{_SOMEBODY} {ca_folder.path}"
+    assert found[0].hint == f"sudo chown -R {_SOMEBODY}:{_SOMEBODY} {ca_folder.path}"
 
 
 def _root_writes(path: Path, mode: int) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import os
 import subprocess
 import sys
@@ -78,10 +79,11 @@ def test_a_folder_of_another_user() -> None:
         (folder.path / "1").chmod(0o700)
         assert folder.identity()
     locking, reading = done.stdout.splitlines()
-    whose = "permission denied; run it as the user whose it is: ls -ld"
+    me = getpass.getuser()
+    whose = f"permission denied; run it as the user whose it is: sudo -u {me} cipsec …"
     if os.geteuid() == 0:  # else both are ours, and the first may be written
-        assert locking == f"{folder.path / '.lock'} cannot be locked: {whose} {folder.path}"
-    assert reading == f"{folder.path / '1'} cannot be read: {whose} {folder.path / '1'}"
+        assert locking == f"{folder.path / '.lock'} cannot be locked: {whose}"
+    assert reading == f"{folder.path / '1'} cannot be read: {whose}"
 
 
 def test_an_empty_folder_is_no_identity(tmp_path: Path) -> None:

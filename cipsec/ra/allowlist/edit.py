@@ -166,7 +166,7 @@ def _replace(place: Place, before: _Before, text: bytes) -> bool:
     if before.stamp is None:
         place.path.parent.mkdir(exist_ok=True)
         try:
-            files.create(place.path, text, mode=files.PUBLIC)
+            files.create(place.path, text, mode=files.PUBLIC, inherit=True)
         except AlreadyExists:
             return False
         return True
