@@ -46,8 +46,9 @@ class Watch(App[None]):
         Binding("shift+tab", "turn(-1)", priority=True),
         Binding("a", "ask('approved')"),
         Binding("r", "ask('rejected')"),
-        Binding("n", "note"),
-        Binding("slash", "filter"),
+        # Before any other key is looked at: what is typed after them, however fast, is text.
+        Binding("n", "note", priority=True),
+        Binding("slash", "filter", priority=True),
         Binding("escape", "leave"),
         Binding("enter", "details"),
         Binding("question_mark", "guide"),
@@ -106,6 +107,12 @@ class Watch(App[None]):
     @property
     def _rows(self) -> int:
         return screen.list_height(self._scene, self._paper.size.height)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Begin a line to type on only where nothing else takes the keys."""
+        if action in {"note", "filter"} and (self._is_typing or len(self.screen_stack) > 1):
+            return False
+        return super().check_action(action, parameters)
 
     # Looking: again and again, and at once when something else is chosen.
 
@@ -274,6 +281,8 @@ class Watch(App[None]):
         """Keep what was typed."""
         if self._noted is not None:
             self._draw(self._scene.noted(self._noted, event.value.strip()))
+        else:  # of what is typed fast, the last changes are told after this
+            self._match(event.value)
         self._end_typing()
 
     def action_leave(self) -> None:

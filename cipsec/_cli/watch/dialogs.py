@@ -31,11 +31,15 @@ class Entry(Input):
     LONGEST = 500
 
     def open(self, text: str) -> None:
-        """Appear, with a text to change."""
+        """Appear, with a text to change, and take the keys that come from now on.
+
+        `focus()` would take them later, and what is typed ahead, as over a slow line, would not be
+        text but commands: the `a` of a name asks to approve.
+        """
         self.max_length = self.LONGEST
         self.value = text
         self.display = True
-        self.focus()
+        self.screen.set_focus(self)
 
     def close(self) -> None:
         """Disappear."""

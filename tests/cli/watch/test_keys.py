@@ -9,6 +9,7 @@ from datetime import timedelta
 
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
+from textual import events
 
 from cipsec import times
 from cipsec._cli import exits
@@ -21,6 +22,8 @@ from tests.support import ca
 
 from . import stage
 from .stage import Stage, perform
+
+_KEYS = {"/": "slash", " ": "space"}
 
 
 def _three(folder: CaFolder) -> None:
@@ -271,6 +274,23 @@ def test_filter(ca_folder: CaFolder) -> None:
     perform(ca_folder, play)
     assert stage.states(ca_folder)["CN=Drive 2"] == "approved"
     assert stage.states(ca_folder)["CN=Drive 1"] == "pending"
+
+
+@pytest.mark.parametrize(
+    ("key", "shown"), [("/", "filter: Bay n/a 7"), ("n", "Bay n/a 7 (yours, not on record yet)")]
+)
+def test_what_is_typed_ahead_is_text(ca_folder: CaFolder, key: str, shown: str) -> None:
+    """Over a slow line whole words come at once; the `a` of a name does not ask to approve."""
+    _three(ca_folder)
+
+    async def play(on: Stage) -> None:
+        await on.see("CN=Drive 3")
+        for character in f"{key}Bay n/a 7":
+            on.app.post_message(events.Key(_KEYS.get(character, character), character))
+        on.app.post_message(events.Key("enter", None))
+        assert "Approve the request" not in await on.see(shown)
+
+    perform(ca_folder, play)
 
 
 def test_the_other_panes_decide_nothing(ca_folder: CaFolder) -> None:
