@@ -52,8 +52,13 @@ def run(
             if options.workers == 1:
                 asyncio.run(_alone(plan, signing, sockets, lambda: ready(told), tell))
             else:
-                children = [workers.fork(plan, sockets, tell) for _ in range(options.workers)]
-                asyncio.run(workers.parent(plan, signing, told.port, children, lambda: ready(told)))
+                with workers.Tether.held() as tether:
+                    children = [
+                        workers.fork(plan, sockets, tell, tether) for _ in range(options.workers)
+                    ]
+                    asyncio.run(
+                        workers.parent(plan, signing, told.port, children, lambda: ready(told))
+                    )
         finally:
             for bound in sockets:
                 bound.close()

@@ -8,7 +8,8 @@ import logging
 import os
 import signal
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 from cipsec.serve.answering import serving
 from cipsec.serve.ending import End, beside, ending
@@ -20,14 +21,40 @@ from cipsec.store.events import Event
 _LOG = logging.getLogger(__name__)
 
 
-def fork(plan: Plan, sockets: Sequence[socket.socket], tell: Callable[[Event], None]) -> int:
-    """Start a worker and return its process id; the store was made ready before."""
+@dataclass(frozen=True, slots=True)
+class Tether:
+    """A pipe that only the parent could write to: its end is the parent's, however that came."""
+
+    here: int
+    parents: int
+
+    @classmethod
+    @contextlib.contextmanager
+    def held(cls) -> Iterator[Tether]:
+        """Yield a tether, and let go of it at the end."""
+        tether = cls(*os.pipe())
+        try:
+            yield tether
+        finally:
+            os.close(tether.here)
+            os.close(tether.parents)
+
+
+def fork(
+    plan: Plan, sockets: Sequence[socket.socket], tell: Callable[[Event], None], tether: Tether
+) -> int:
+    """Start a worker and return its process id; the store was made ready before.
+
+    It ends with its parent, also where that is killed: alone it would keep the port from the next
+    server, and serve without a revocation list being signed or anybody being told.
+    """
     child = os.fork()
     if child:
         return child
     code = 1
     try:
-        asyncio.run(_worker(plan, sockets, tell))
+        os.close(tether.parents)
+        asyncio.run(_worker(plan, sockets, tell, tether))
         code = 0
     except Exception:  # noqa: BLE001  # the border of this process; nobody else would tell
         _LOG.exception("a worker ended")
@@ -37,10 +64,12 @@ def fork(plan: Plan, sockets: Sequence[socket.socket], tell: Callable[[Event], N
 
 
 async def _worker(
-    plan: Plan, sockets: Sequence[socket.socket], tell: Callable[[Event], None]
+    plan: Plan, sockets: Sequence[socket.socket], tell: Callable[[Event], None], tether: Tether
 ) -> None:
     async with ending(None) as end, serving(plan, sockets, tell, hand_out(plan.folder)):
+        asyncio.get_running_loop().add_reader(tether.here, end.event.set)
         await end.wait()
+        asyncio.get_running_loop().remove_reader(tether.here)
 
 
 async def parent(

@@ -24,7 +24,7 @@ from cipsec.serve.listen import Listen
 from tests.bench import load
 from tests.support import ca, programs, serving
 from tests.support.serving import Serving
-from tests.support.waiting import children
+from tests.support.waiting import children, is_dead, until
 
 
 @pytest.fixture
@@ -230,6 +230,19 @@ def test_lost_worker_ends_the_server(lab: Path) -> None:
     server = serving.start(lab, "--workers", "2")
     os.kill(children(server.process.pid)[0], signal.SIGKILL)
     assert server.process.wait(timeout=120) == 1
+
+
+def test_workers_end_with_a_parent_that_is_killed(lab: Path) -> None:
+    """The port is free for whoever starts the server anew: nobody serves on without its upkeep."""
+    server = serving.start(lab, "--workers", "2")
+    workers = children(server.process.pid)
+    assert len(workers) == 2
+    with _connect(server):
+        server.process.kill()
+        server.process.wait()
+        until(lambda: all(is_dead(worker) for worker in workers))
+    with socket.create_server(("127.0.0.1", server.port)):
+        pass
 
 
 # wrap_socket leaves its socket open where the peer is gone before the handshake begins.
