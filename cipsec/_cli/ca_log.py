@@ -14,6 +14,7 @@ import typer
 from cipsec import times
 from cipsec._cli.ca_log_verify import verify
 from cipsec._cli.options import CaDir, command, default, group, one_of
+from cipsec._cli.rows import Again
 from cipsec._cli.talk import Talk
 from cipsec.errors import UsageError
 from cipsec.store.codes import Code
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     import sqlite3
 
     from cipsec.store.database import Database
-    from cipsec.store.events import Event, Recorded, Wanted
+    from cipsec.store.events import Recorded, Wanted
 
 app = group("log", "Show what happened, oldest first, and verify the log.")
 
@@ -102,7 +103,8 @@ def log(
         if follow:
             _follow(database, wanted, printed)
         elif form is Format.RFC5424:
-            _each(database, wanted, printed)
+            for one in _recorded(database, 0, wanted):
+                printed(one)
         else:
             _print(talk, database, wanted)
 
@@ -147,42 +149,38 @@ def _digits(text: str, what: str) -> str:
     return digits
 
 
-def _recorded(database: Database, seq: int, wanted: Wanted) -> list[Recorded]:
-    from cipsec.store import events
+def _recorded(database: Database, seq: int, wanted: Wanted) -> Iterator[Recorded]:
+    from cipsec.store import events, paged
 
-    return database.read(lambda db: list(events.recorded(db, seq, wanted)))
+    def page(db: sqlite3.Connection, last: Recorded | None) -> Iterator[Recorded]:
+        after = last.head.number if last else seq
+        return events.recorded(db, after, wanted, limit=paged.ROWS)
+
+    return paged.rows(database, page)
 
 
 def _print(talk: Talk, database: Database, wanted: Wanted) -> None:
     from cipsec.store.events import shown_recorded
 
-    found = _recorded(database, 0, wanted)
-    if talk.json:
-        talk.document({"events": [shown_recorded(one) for one in found]})
-        return
-    if not found:
+    shown = shown_recorded if talk.json else _line
+    found = Again(lambda: map(shown, _recorded(database, 0, wanted)))
+    talk.table("events", _COLUMNS, found)
+    if found.is_empty and not talk.json:
         talk.say("cipsec: nothing happened")
-    talk.table("events", _COLUMNS, (_line(one.event) for one in found))
 
 
 def _follow(database: Database, wanted: Wanted, printed: Callable[[Recorded], None]) -> None:
     """Print events as they are recorded; ends with an interrupt or an error."""
+    from cipsec.store import chain
+
     seq = 0
     while True:
+        last = database.read(chain.head).number  # up to here none is looked at again
         for one in _recorded(database, seq, wanted):
-            seq = one.head.number
+            last = max(last, one.head.number)
             printed(one)
+        seq = last
         time.sleep(_LOOK_SECONDS)
-
-
-def _each(database: Database, wanted: Wanted, printed: Callable[[Recorded], None]) -> None:
-    from cipsec.store import events
-
-    def work(db: sqlite3.Connection) -> None:
-        for one in list(events.recorded(db, 0, wanted)):
-            printed(one)
-
-    database.read(work)
 
 
 def _printer(talk: Talk, database: Database, form: Format) -> Callable[[Recorded], None]:
@@ -193,7 +191,7 @@ def _printer(talk: Talk, database: Database, form: Format) -> Callable[[Recorded
         return _syslog(talk, database)
     if talk.json:
         return lambda one: talk.event(shown_recorded(one))
-    return lambda one: talk.row(_cells(one.event))
+    return lambda one: talk.row(_cells(one))
 
 
 def _syslog(talk: Talk, database: Database) -> Callable[[Recorded], None]:
@@ -210,16 +208,17 @@ def _syslog(talk: Talk, database: Database) -> Callable[[Recorded], None]:
     return printed
 
 
-def _cells(event: Event) -> Iterator[object]:
-    line = _line(event)
+def _cells(one: Recorded) -> Iterator[object]:
+    line = _line(one)
     return (line[column] for column in _COLUMNS)
 
 
-def _line(event: Event) -> dict[str, object]:
+def _line(one: Recorded) -> dict[str, object]:
     """Return what a line has room for."""
     from cipsec._cli import ca_shown
     from cipsec.store.events import shown
 
+    event = one.event
     short = (event.request or "")[: ca_shown.SHORT_ID] or None
     return {
         **shown(event),

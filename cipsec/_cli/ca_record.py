@@ -12,12 +12,14 @@ import typer
 
 from cipsec import times
 from cipsec._cli.options import CaDir
+from cipsec._cli.rows import Again
 from cipsec._cli.talk import Talk
 
 if TYPE_CHECKING:
     import sqlite3
 
     from cipsec.store.certificates import CertificateRow
+    from cipsec.store.database import Database
 
 _COLUMNS = ["serial", "subject", "device", "not_after", "status", "rule", "reason"]
 _REVOKED_COLUMNS = [*_COLUMNS[:5], "revoked_at", "revocation"]
@@ -84,21 +86,25 @@ def listing(
     wanted = _Wanted(times.now(), soon, expired, revoked, match)
     shown = ca_shown.certificate if talk.json else ca_shown.certificate_line
     with closing(open_folder(ca_dir).store()) as database:
-        rows = database.read(lambda db: list(_listed(db, known, wanted, shown)))
-    if not rows:
+        rows = Again(lambda: _listed(database, known, wanted, shown))
+        talk.table("certificates", _REVOKED_COLUMNS if revoked else _COLUMNS, rows)
+    if rows.is_empty:
         talk.say("cipsec: no certificate is there")
-    talk.table("certificates", _REVOKED_COLUMNS if revoked else _COLUMNS, rows)
 
 
 def _listed(
-    db: sqlite3.Connection,
+    database: Database,
     device: str | None,
     wanted: _Wanted,
     shown: Callable[[CertificateRow, datetime], dict[str, object]],
 ) -> Iterator[dict[str, object]]:
     """Yield the records of the certificates wanted, without keeping what was read for them."""
-    from cipsec.store import certificates
+    from cipsec.store import certificates, paged
 
-    for row in certificates.listed(db, device=device):
+    def page(db: sqlite3.Connection, last: CertificateRow | None) -> Iterator[CertificateRow]:
+        after = last.serial if last else ""
+        return certificates.listed(db, device=device, after=after, limit=paged.ROWS)
+
+    for row in paged.rows(database, page):
         if wanted.admits(row):
             yield shown(row, wanted.now)

@@ -12,13 +12,19 @@ Row = Mapping[str, object]
 
 
 class Again(Generic[_T]):
-    """What can be gone through more than once without being kept: it is made anew each time."""
+    """What can be gone through more than once without being kept: it is made anew each time.
+
+    `is_empty` tells, once it was gone through, whether there was nothing.
+    """
 
     def __init__(self, make: Callable[[], Iterable[_T]]) -> None:
         self._make = make
+        self.is_empty = True
 
     def __iter__(self) -> Iterator[_T]:
-        return iter(self._make())
+        for one in self._make():
+            self.is_empty = False
+            yield one
 
 
 def json_lines(key: str, rows: Iterable[Row]) -> Iterator[str]:

@@ -125,12 +125,17 @@ def revoke(db: sqlite3.Connection, serial: str, *, by: str, reason: str, at: int
     return done.rowcount == 1
 
 
-def listed(db: sqlite3.Connection, *, device: str | None = None) -> Iterator[CertificateRow]:
-    """Yield the certificates, oldest first; with `device` only those of that device."""
-    if device:
-        rows = db.execute(f"{_SELECT} WHERE device = ? ORDER BY serial", (device,))
-    else:
-        rows = db.execute(f"{_SELECT} ORDER BY serial")
+def listed(
+    db: sqlite3.Connection, *, device: str | None = None, after: str = "", limit: int = -1
+) -> Iterator[CertificateRow]:
+    """Yield the certificates behind the serial number `after`, oldest first.
+
+    With `device` only those of that device.
+    """
+    which, values = ("device = ? AND", (device,)) if device else ("", ())
+    rows = db.execute(
+        f"{_SELECT} WHERE {which} serial > ? ORDER BY serial LIMIT ?", (*values, after, limit)
+    )
     return map(_row, rows)
 
 

@@ -81,12 +81,14 @@ class Wanted:
         return " AND ".join(clause for clause, _ in found), values
 
 
-def recorded(db: sqlite3.Connection, seq: int, wanted: Wanted) -> Iterator[Recorded]:
+def recorded(
+    db: sqlite3.Connection, seq: int, wanted: Wanted, *, limit: int = -1
+) -> Iterator[Recorded]:
     """Yield the events behind number `seq` that are wanted, in order."""
     where, values = wanted.clauses()
     rows = db.execute(
-        f"SELECT seq, hash, {_COLUMNS} FROM events WHERE seq > ? AND {where} ORDER BY seq",  # noqa: S608  # question marks
-        (seq, *values),
+        f"SELECT seq, hash, {_COLUMNS} FROM events WHERE seq > ? AND {where} ORDER BY seq LIMIT ?",  # noqa: S608  # question marks
+        (seq, *values, limit),
     )
     return (Recorded(_head(row), Event(*tuple(row)[2:])) for row in rows)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import operator
 import sqlite3
+from array import array
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields
 from enum import StrEnum
@@ -135,11 +136,27 @@ def by_prefix(db: sqlite3.Connection, prefix: str) -> list[RequestRow]:
 
 def listed(db: sqlite3.Connection, states: Iterable[State]) -> Iterator[RequestRow]:
     """Yield the requests in these states, the longest waiting first."""
+    return at(db, places(db, states), states)
+
+
+def places(db: sqlite3.Connection, states: Iterable[State]) -> array[int]:
+    """Return where the requests in these states are, the longest waiting first: 8 bytes each."""
     wanted = list(states)
     marks = ", ".join("?" * len(wanted))
     order = "ORDER BY first_seen, id"
-    rows = db.execute(f"{_SELECT} WHERE state IN ({marks}) {order}", wanted)
-    return (RequestRow(*row) for row in rows)
+    rows = db.execute(f"SELECT rowid FROM requests WHERE state IN ({marks}) {order}", wanted)  # noqa: S608  # question marks
+    return array("q", (row[0] for row in rows))
+
+
+def at(
+    db: sqlite3.Connection, where: Iterable[int], states: Iterable[State]
+) -> Iterator[RequestRow]:
+    """Yield the requests at these places that are still in one of the states, in this order."""
+    wanted = frozenset(states)
+    for place in where:
+        row = RequestRow(*db.execute(f"{_SELECT} WHERE rowid = ?", (place,)).fetchone())
+        if row.state in wanted:
+            yield row
 
 
 def waiting(db: sqlite3.Connection, *, limit: int = -1) -> Iterator[Waiting]:
