@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Coroutine, Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
 from types import FrameType
@@ -35,14 +35,17 @@ class End:
 
 @contextlib.asynccontextmanager
 async def ending(duration: timedelta | None) -> AsyncIterator[End]:
-    """Yield the end: SIGTERM, SIGINT, or after `duration`. Works where loops have no signals."""
+    """Yield the end: SIGTERM, SIGINT, SIGHUP, or after `duration`.
+
+    Works where loops have no signals.
+    """
     end, loop = End(), asyncio.get_running_loop()
 
     def note(number: int, _: FrameType | None) -> None:
         end.interrupted = number == signal.SIGINT
         loop.call_soon_threadsafe(end.event.set)
 
-    before = {number: signal.signal(number, note) for number in (signal.SIGTERM, signal.SIGINT)}
+    before = {number: signal.signal(number, note) for number in _signals()}
     seconds = None if duration is None else duration.total_seconds()
     timer = None if seconds is None else loop.call_later(seconds, end.event.set)
     try:
@@ -52,6 +55,14 @@ async def ending(duration: timedelta | None) -> AsyncIterator[End]:
             timer.cancel()
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _signals() -> Iterator[signal.Signals]:
+    """Yield the signals that end a server; that its terminal is gone ends none under `nohup`."""
+    yield from (signal.SIGTERM, signal.SIGINT)
+    hangup = getattr(signal, "SIGHUP", None)  # Windows has none
+    if hangup is not None and signal.getsignal(hangup) != signal.SIG_IGN:
+        yield hangup
 
 
 @contextlib.asynccontextmanager

@@ -33,7 +33,7 @@ def run(
     ready: Callable[[Ready], None],
     tell: Callable[[Event], None],
 ) -> None:
-    """Serve until SIGTERM, SIGINT or the end of `options.duration`; drain, and return.
+    """Serve until SIGTERM, SIGINT, SIGHUP or the end of `options.duration`; drain, and return.
 
     `ready` is called once, when requests are accepted; `tell` with each event of an enrollment.
     Raises Locked when a server runs on the folder already, LocalState for what is not as it must

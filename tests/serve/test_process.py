@@ -113,13 +113,29 @@ def test_global_grant_is_said_at_the_start(lab: Path) -> None:
     assert "grants a certificate to everybody" in log.read_text()
 
 
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
+@pytest.mark.parametrize(
+    ("number", "status"), [(signal.SIGTERM, 0), (signal.SIGINT, 130), (signal.SIGHUP, 0)]
+)
 def test_signal_ends_it_in_order(lab: Path, number: int, status: int) -> None:
-    """SIGTERM and SIGINT end the server at once although connections are open and idle."""
+    """SIGTERM, SIGINT and SIGHUP end the server at once although connections are open and idle."""
     server = serving.start(lab)
     with _connect(server) as idle, socket.create_connection(("127.0.0.1", server.port)):
         assert server.stop(number) == status
         assert idle.recv(1) == b"", "closed in order"
+
+
+def test_a_server_under_nohup_outlives_its_terminal(lab: Path) -> None:
+    """Where SIGHUP is ignored it stays so, for the server and for its workers."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup leaves it to who is started
+    try:
+        server = serving.start(lab, "--workers", "2")
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    for process in (server.process.pid, *children(server.process.pid)):
+        os.kill(process, signal.SIGHUP)
+    with _connect(server) as connection:
+        assert load.exchange(connection, load.requests(1)[0]) == 200
+    assert server.stop() == 0
 
 
 def test_running_request_is_answered_when_the_server_ends(lab: Path) -> None:
