@@ -87,8 +87,8 @@ def is_whole(signature: bytes, signed: bytes) -> bool:
 
 
 def is_self_issued(certificate: x509.Certificate) -> bool:
-    """Tell whether subject and issuer are the same name, as in a root."""
-    return certificate.subject == certificate.issuer
+    """Tell whether subject and issuer are the same name, as in a root, however each is spelt."""
+    return same_name(certificate.subject, certificate.issuer)
 
 
 def is_root(certificate: x509.Certificate) -> bool:

@@ -454,6 +454,15 @@ def test_signatures_over_weak_hashes_vouch_for_nothing(
 
 
 def test_self_issued() -> None:
-    """By name only, as RFC 5280 has it."""
+    """By name only, as RFC 5280 has it, and by its value."""
     assert is_self_issued(ROOT.certificate)
+    assert is_self_issued(issue("ROOT", ROOT).certificate)
     assert not is_self_issued(MIDDLE.certificate)
+
+
+@pytest.mark.parametrize("name", ["Root", "ROOT"])
+def test_a_next_key_is_no_ca_below(name: str) -> None:
+    """A CA's certificate for its own next key counts in no length, however it spells its name."""
+    root = issue("Root", constraints=limited(0))
+    successor = issue(name, root)
+    assert verify(leaf(successor), [successor], [root]) == ["Drive 7", name, "Root"]
