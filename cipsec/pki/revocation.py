@@ -1,7 +1,7 @@
 """Revocation lists of CAs (RFC 5280 section 5): read, and a vendor's held against its paths.
 
-Only complete lists of one CA are used; whose list counts where is left to the caller. What they
-say of one path, for people, is `pki.revoked`'s.
+Only lists of one CA are used, and to clear a certificate only complete ones; whose list counts
+where is left to the caller. What they say of one path, for people, is `pki.revoked`'s.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from cryptography.x509.oid import SignatureAlgorithmOID
 
 from cipsec.errors import Malformed, Untrusted
 from cipsec.pki import armour, load, pkcs7
+from cipsec.pki.extensions import value
 from cipsec.pki.faults import UNREADABLE, why
 from cipsec.pki.issued import is_whole
 from cipsec.pki.mistaken import CRL, PKCS7, of_label, see
@@ -25,7 +26,8 @@ from cipsec.pki.names import show_name
 from cipsec.pki.path import DevicePath
 
 _HASHES = frozenset({"sha256", "sha384", "sha512"})
-_UNDERSTOOD = frozenset({x509.IssuingDistributionPoint.oid})  # those that may be critical
+# Those that may be critical.
+_UNDERSTOOD = frozenset({x509.IssuingDistributionPoint.oid, x509.DeltaCRLIndicator.oid})
 _ENTRIES_UNDERSTOOD = frozenset({x509.CRLReason.oid, x509.InvalidityDate.oid})
 _KEYS = (ec.EllipticCurvePublicKey, rsa.RSAPublicKey, ed25519.Ed25519PublicKey)
 _REMEMBERED = 1024
@@ -36,7 +38,8 @@ _ENDLESS = datetime.max.replace(tzinfo=UTC)  # without nextUpdate it is as fresh
 class RevocationList:
     """One list: `source` names it, `issuer` is the CA it says it is of, `serials` are revoked.
 
-    `begin` and `end` are when it is the current one (thisUpdate, nextUpdate).
+    `begin` and `end` are when it is the current one (thisUpdate, nextUpdate). `lacks` is why more
+    may be revoked than it lists, None for a complete list.
     """
 
     source: str
@@ -45,24 +48,27 @@ class RevocationList:
     begin: datetime
     end: datetime
     key_id: bytes | None
+    lacks: str | None
     parsed: x509.CertificateRevocationList
 
 
 def read(data: bytes, source: str) -> list[RevocationList]:
-    """Return the lists in `data`: PEM, DER, PKCS#7 or base64; raise Malformed naming `source`."""
+    """Return the complete lists in `data`, of any form; raise Malformed naming `source`."""
     return [_required(one) for one in each(data, source)]
 
 
 def _required(one: RevocationList | Malformed) -> RevocationList:
     if isinstance(one, Malformed):
         raise one
+    if one.lacks:
+        raise _unusable(one.source, one.lacks)
     return one
 
 
 def each(data: bytes, source: str) -> list[RevocationList | Malformed]:
     """Return each list in `data`, or why it cannot be used; raise Malformed where none can be told.
 
-    So one list that cannot be used does not hide the others.
+    So one list that cannot be used does not hide the others. Some may lack something.
     """
     try:
         ders = list(_ders(data))
@@ -140,10 +146,15 @@ def _read(der: bytes, source: str) -> RevocationList:
             begin=parsed.last_update_utc,
             end=parsed.next_update_utc or _ENDLESS,
             key_id=_issuer_key_id(parsed.extensions),
+            lacks=_lacks(parsed.extensions),
             parsed=parsed,
         )
     except (Untrusted, *UNREADABLE) as error:
-        raise Malformed(f"{source} is no revocation list that can be used: {why(error)}") from None
+        raise _unusable(source, why(error)) from None
+
+
+def _unusable(source: str, reason: str) -> Malformed:
+    return Malformed(f"{source} is no revocation list that can be used: {reason}")
 
 
 def _check(parsed: x509.CertificateRevocationList) -> None:
@@ -153,8 +164,6 @@ def _check(parsed: x509.CertificateRevocationList) -> None:
     if not is_ed25519 and (algorithm is None or algorithm.name not in _HASHES):
         raise Untrusted("its signature proves nothing; SHA-256 with EC or RSA would")
     for extension in parsed.extensions:
-        if isinstance(extension.value, x509.DeltaCRLIndicator):
-            raise Untrusted("it only lists what changed; give the complete list")
         if extension.critical and extension.oid not in _UNDERSTOOD:
             oid = extension.oid.dotted_string
             raise Untrusted(f"it has the critical extension {oid}, which is not understood")
@@ -165,24 +174,39 @@ def _check(parsed: x509.CertificateRevocationList) -> None:
 def _check_scope(scope: x509.IssuingDistributionPoint) -> None:
     if scope.indirect_crl:
         raise Untrusted("it lists certificates of other CAs")
-    if scope.only_some_reasons or scope.only_contains_attribute_certs:
-        raise Untrusted("it lists only some of what is revoked")
+    if scope.only_contains_attribute_certs:
+        raise Untrusted("it lists only attribute certificates")
+
+
+def _lacks(extensions: x509.Extensions) -> str | None:
+    if value(extensions, x509.DeltaCRLIndicator):
+        return "it only lists what changed; give the complete list"
+    scope = value(extensions, x509.IssuingDistributionPoint)
+    if scope and scope.only_some_reasons:
+        return "it lists only some of what is revoked"
+    return None
 
 
 def _serials(parsed: x509.CertificateRevocationList) -> Iterator[int]:
+    changes = value(parsed.extensions, x509.DeltaCRLIndicator) is not None
     for entry in parsed:
         for extension in entry.extensions:
             if extension.critical and extension.oid not in _ENTRIES_UNDERSTOOD:
                 oid = extension.oid.dotted_string
                 raise Untrusted(f"an entry has the critical extension {oid}, not understood")
-        yield entry.serial_number  # also one on hold: whatever is listed proves nothing
+        if not (changes and _is_let_go(entry)):
+            yield entry.serial_number  # also one on hold: whatever is listed proves nothing
+
+
+def _is_let_go(entry: x509.RevokedCertificate) -> bool:
+    """Tell of what was on hold and is no longer, which only lists of changes say (5.3.1)."""
+    found = value(entry.extensions, x509.CRLReason)
+    return found is not None and found.reason is x509.ReasonFlags.remove_from_crl
 
 
 def _issuer_key_id(extensions: x509.Extensions) -> bytes | None:
-    for extension in extensions:
-        if isinstance(extension.value, x509.AuthorityKeyIdentifier):
-            return extension.value.key_identifier
-    return None
+    found = value(extensions, x509.AuthorityKeyIdentifier)
+    return found.key_identifier if found else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,9 +293,5 @@ def is_signed(one: RevocationList, issuer: x509.Certificate) -> bool:
 
 
 def _key_id(certificate: x509.Certificate) -> bytes | None:
-    try:
-        return certificate.extensions.get_extension_for_class(
-            x509.SubjectKeyIdentifier
-        ).value.digest
-    except x509.ExtensionNotFound:
-        return None
+    found = value(certificate.extensions, x509.SubjectKeyIdentifier)
+    return found.digest if found else None

@@ -54,7 +54,7 @@ class _Lists:
 
 def _finding(child: x509.Certificate, lists: _Lists, at: datetime) -> Finding:
     name = show_name(child.subject) or show_serial(child.serial_number)
-    for one in lists.signed:  # whatever is listed is revoked, also by a list that is old
+    for one in lists.signed:  # whatever is listed is revoked, also by a list that is old, or lacks
         if child.serial_number in one.serials:
             return Finding(_CHECK, "fail", f"{name} is revoked {_entry(one, child)}", _REPLACE)
     current = [one for one in lists.covering if one.begin <= at <= one.end]
@@ -108,6 +108,8 @@ def _until(one: RevocationList) -> str:
 
 def _covers(one: RevocationList, child: x509.Certificate) -> bool:
     """Tell whether the certificate would be listed were it revoked (RFC 5280 section 6.3.3 (b))."""
+    if one.lacks:
+        return False
     scope = value(one.parsed.extensions, x509.IssuingDistributionPoint)
     if scope is None:
         return True

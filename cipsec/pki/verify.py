@@ -102,6 +102,9 @@ _CAS = "give the CAs that are missing: --trust FILE for the root, --intermediate
 _OTHER_CA = "no file that is added mends this: have it issued anew, by a CA that is fit for it"
 
 
+_COMPLETE = "get the complete list of one CA"
+
+
 def _revocation(
     chain: Chain | None, lists: Sequence[RevocationList | Malformed] | None, at: datetime
 ) -> Iterator[Finding]:
@@ -109,7 +112,10 @@ def _revocation(
         return
     for one in lists:
         if isinstance(one, Malformed):
-            yield Finding("revocation list", "warn", one.message, "get the complete list of one CA")
+            yield Finding("revocation list", "warn", one.message, _COMPLETE)
+        elif one.lacks:
+            detail = f"{one.source} clears no certificate: {one.lacks}"
+            yield Finding("revocation list", "warn", detail, _COMPLETE)
     if chain is None:
         detail = "not judged: without a path it is not known whose lists count"
         yield Finding("revocation", "fail", detail, "see what is said of the path")

@@ -58,6 +58,9 @@ def scope(**options: object) -> Extensions:
     return [(point, True)]
 
 
+SOME_REASONS = scope(only_some_reasons=frozenset({x509.ReasonFlags.key_compromise}))
+
+
 def test_not_revoked() -> None:
     """Which list says so, and until when."""
     until = NOW + DAY
@@ -144,7 +147,8 @@ def test_the_distribution_point_of_the_certificate() -> None:
     ("extensions", "why"),
     [
         (scope(indirect_crl=True), "certificates of other CAs"),
-        (scope(only_contains_attribute_certs=True), "only some of what is revoked"),
+        (scope(only_contains_attribute_certs=True), "only attribute certificates"),
+        (SOME_REASONS, "only some of what is revoked"),
         ([(x509.DeltaCRLIndicator(1), True)], "only lists what changed"),
         ([(vendor.UNKNOWN, True)], "critical extension"),
     ],
@@ -158,6 +162,35 @@ def test_lists_that_are_not_used(extensions: Extensions, why: str) -> None:
         ("revocation", "ok"),
     ]
     assert why in findings[0].detail
+
+
+@pytest.mark.parametrize("extensions", [SOME_REASONS, [(x509.DeltaCRLIndicator(1), True)]])
+def test_what_stands_on_a_list_that_is_not_complete(extensions: Extensions) -> None:
+    """It is revoked, whatever the complete list beside it does not say yet."""
+    listed = vendor.crl(ISSUING, DEVICE, extensions=extensions)
+    complete = vendor.crl(ISSUING)
+    verdict, detail = of_device(listed, complete)
+    assert verdict == "fail"
+    assert "is revoked since" in detail
+    assert of_device(vendor.crl(ISSUING, extensions=extensions), complete)[0] == "ok"
+    forged = vendor.crl(vendor.look_alike(ISSUING), DEVICE, extensions=extensions)
+    assert of_device(forged, complete)[0] == "ok"
+
+
+@pytest.mark.parametrize(("changes", "verdict"), [(True, "ok"), (False, "fail")])
+def test_a_certificate_that_is_let_go(changes: bool, verdict: str) -> None:
+    """By a list of changes; in a complete one that is no reason to be there, and it is revoked."""
+    extensions: Extensions = [(x509.DeltaCRLIndicator(1), True)] if changes else []
+    reason = x509.ReasonFlags.remove_from_crl
+    listed = vendor.crl(ISSUING, DEVICE, reason=reason, extensions=extensions)
+    assert of_device(listed, vendor.crl(ISSUING))[0] == verdict
+
+
+@pytest.mark.parametrize("extensions", [SOME_REASONS, [(x509.DeltaCRLIndicator(1), True)]])
+def test_where_a_complete_list_is_needed(extensions: Extensions) -> None:
+    """A vendor's lists clear devices: one that cannot is refused."""
+    with pytest.raises(Malformed, match="x is no revocation list that can be used: it "):
+        revocation.read(vendor.crl(ISSUING, extensions=extensions), "x")
 
 
 def test_a_forged_list() -> None:

@@ -78,7 +78,9 @@ def test_the_table() -> None:
 @pytest.mark.parametrize("number", [n for n, reason in DIFFERS.items() if "say so" in reason])
 def test_lists_that_are_not_used_say_so(number: str) -> None:
     """Where nothing is known of a revocation for that, a finding says which list, and why."""
-    unused = [str(one) for one in reading.lists() if isinstance(one, Malformed)]
+    unused = [
+        str(one) if isinstance(one, Malformed) else one.lacks or "" for one in reading.lists()
+    ]
     kind = {
         "indirect": "of other CAs",
         "lists of only": "only some",
