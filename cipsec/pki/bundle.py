@@ -12,7 +12,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 
 from cipsec.errors import Locked, Malformed, WeakKey
-from cipsec.pki import armour, keys, legible, load, pkcs12
+from cipsec.pki import armour, keys, legible, load, pkcs12, rounds
 from cipsec.pki.faults import UNREADABLE, why
 from cipsec.pki.mistaken import see, typed
 
@@ -92,6 +92,7 @@ def _key(data: bytes, source: str, passphrase: str | None, *, is_pem: bool) -> k
             raise _locked(source, None) from None
     except UNREADABLE as error:
         raise Malformed(f"{source} holds no private key: {why(error)}") from None
+    rounds.check_key(data, source)
     try:
         return keys.served_private(_loaded(data, passphrase.encode(), is_pem=is_pem))
     except UNREADABLE:

@@ -6,7 +6,7 @@ import contextlib
 import hashlib
 from enum import StrEnum
 
-from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.exceptions import InternalError, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 
 # From where `serialization` has it: the whole brings ciphers and SSH, 6 ms of every start.
@@ -78,15 +78,22 @@ def is_encrypted(pem: bytes) -> bool:
 
 
 def from_pem(pem: bytes, passphrase: str | None = None) -> PrivateKey:
-    """Read a private key in PEM; raise Locked for the passphrase, Malformed, WeakKey."""
+    """Read a private key in PEM; raise Locked for the passphrase, Malformed, WeakKey.
+
+    Malformed also where the passphrase is to be hashed for minutes, or forever.
+    """
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+    from cipsec.pki import rounds
 
     if is_encrypted(pem) and not passphrase:
         raise Locked("the key is encrypted", hint="add --passphrase-file FILE")
     password = passphrase.encode() if passphrase and is_encrypted(pem) else None
+    if password:
+        rounds.check_key(pem, "the key")
     try:
         key = load_pem_private_key(pem, password)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, InternalError):
         if password:
             raise Locked("the passphrase does not open the key") from None
         raise Malformed("this is not a private key in PEM") from None

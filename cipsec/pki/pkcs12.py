@@ -6,19 +6,16 @@ Asking for the passphrase is left to the caller.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from cryptography import x509
 
 from cipsec.errors import Locked, Malformed
-from cipsec.pki import ber
+from cipsec.pki import rounds
 from cipsec.pki.faults import UNREADABLE
 from cipsec.pki.mistaken import typed
 
 _VERSION = b"\x02\x01\x03\x30"  # version 3, then authSafe
-_MAX_ROUNDS = 10_000_000  # a second or two; programs write 2,000 to 1,000,000
-_MAX_DEPTH = 32
 _MAX_SIZE = 1 << 20  # bytes; a store with the CAs of the whole world is a quarter of it
 _MAX_PASSPHRASE = 1023  # bytes, as OpenSSL has it
 
@@ -69,35 +66,12 @@ def check(der: bytes, source: str) -> None:
             hint=_by_openssl(source),
         )
     try:
-        most = max(_rounds(der, 0), default=0)
+        rounds.check(der, source, f"if you made it: {_by_openssl(source)}")
     except ValueError:
         raise Malformed(
             f"{source} begins as PKCS#12 and is damaged", hint=_by_openssl(source)
         ) from None
-    if most > _MAX_ROUNDS:
-        raise Malformed(
-            f"{source} wants its passphrase hashed {most} times; that is not done",
-            hint=f"if you made it: {_by_openssl(source)}",
-        )
 
 
 def _by_openssl(source: str) -> str:
     return f"openssl pkcs12 -info -noout -in {typed(source)}"
-
-
-def _rounds(data: bytes, depth: int) -> Iterator[int]:
-    """Yield every number that follows a salt: in PBES1, PBES2 and MacData alike."""
-    if depth > _MAX_DEPTH:
-        raise ValueError("it is nested too deep")
-    salted = False
-    for element in ber.elements(data):
-        if element.tag == ber.INTEGER and salted:
-            yield int.from_bytes(data[element.start : element.end], "big")
-        salted = element.tag in (ber.OCTETS, ber.OCTETS_IN_PIECES)
-        if salted:
-            content = ber.octets(data, element)
-            if content[:1] == b"\x30":
-                with contextlib.suppress(ValueError):  # it need not be DER, encrypted as it may be
-                    yield from _rounds(content, depth + 1)
-        elif element.constructed:
-            yield from _rounds(data[element.start : element.end], depth + 1)
