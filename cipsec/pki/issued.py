@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives._serialization import Encoding
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 
 from cipsec.pki import der
+from cipsec.pki.extensions import value
 from cipsec.pki.faults import UNREADABLE
 from cipsec.pki.names import same_name
 
@@ -76,6 +77,24 @@ def _verify(certificate: x509.Certificate, issuer: x509.Certificate) -> None:
             key.verify(signature, signed)
         case _:
             raise InvalidSignature
+
+
+def points_elsewhere(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
+    """Tell whether the authority key identifier is that of another certificate than the issuer's.
+
+    RFC 5280 section 6.1 does not look at it; OpenSSL takes such an issuer for another.
+    """
+    pointer = value(certificate.extensions, x509.AuthorityKeyIdentifier)
+    if pointer is None:
+        return False
+    own = value(issuer.extensions, x509.SubjectKeyIdentifier)
+    if own and pointer.key_identifier not in (None, own.digest):
+        return True
+    if pointer.authority_cert_serial_number not in (None, issuer.serial_number):
+        return True
+    names = pointer.authority_cert_issuer or ()
+    first = next((one.value for one in names if isinstance(one, x509.DirectoryName)), None)
+    return first is not None and not same_name(first, issuer.issuer)
 
 
 def is_whole(signature: bytes, signed: bytes) -> bool:

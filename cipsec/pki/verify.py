@@ -15,6 +15,7 @@ from cipsec.errors import Malformed, NoIssuer, Untrusted
 from cipsec.pki import keys, revoked, usable
 from cipsec.pki.chain import Chain, build
 from cipsec.pki.faults import UNREADABLE, why
+from cipsec.pki.issued import points_elsewhere
 from cipsec.pki.lint import Finding
 from cipsec.pki.names import show_name
 from cipsec.pki.revocation import RevocationList
@@ -95,9 +96,15 @@ def _path(
     above = [show_name(one.subject) for one in chain.certificates[1:]]
     if not above:
         return chain, Finding("path", "ok", "it is itself trusted")
-    return chain, Finding("path", "ok", f"leads to {' by way of '.join(reversed(above))}")
+    way = f"leads to {' by way of '.join(reversed(above))}"
+    for child, issuer in chain.links():
+        if points_elsewhere(child, issuer):
+            detail = f"{way}, but {show_name(child.subject)} has the key identifier of another CA"
+            return chain, Finding("path", "warn", detail, _POINTS)
+    return chain, Finding("path", "ok", way)
 
 
+_POINTS = "have it issued anew with that of its CA: programs with OpenSSL refuse it as it is"
 _CAS = "give the CAs that are missing: --trust FILE for the root, --intermediates FILE"
 _OTHER_CA = "no file that is added mends this: have it issued anew, by a CA that is fit for it"
 

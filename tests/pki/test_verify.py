@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+from pathlib import Path
 
 import pytest
 from cryptography import x509
@@ -15,8 +16,9 @@ from cipsec.tls.client import is_named
 from cipsec.tls.judged import findings
 from tests.pki import specimens
 from tests.pki.trees import NOW
-from tests.support import der, vendor
+from tests.support import der, programs, vendor
 from tests.support.vendor import CLIENT_AUTH, SERVER_AUTH, Extensions, Party
+from tests.vendors import opinions
 
 ROOT = vendor.ca("Acme Root")
 SIGNING = x509.KeyUsage(True, False, False, False, False, False, False, False, False)
@@ -176,3 +178,36 @@ def test_extensions_that_cannot_be_read() -> None:
     for expected in (verify.Expected(name=dns("drive-7")), verify.Expected(purpose="client")):
         _, found = verify.certificate(odd, expected, NOW)
         assert (found.check, found.verdict) == ("extensions", "fail")
+
+
+def _pointer(key: bytes | None, issuer: Party | None, serial: int) -> Extensions:
+    named = [x509.DirectoryName(issuer.certificate.issuer)] if issuer else None
+    return [(x509.AuthorityKeyIdentifier(key, named, serial if issuer else None), False)]
+
+
+OTHER = vendor.ca("Another Root")
+SERIAL = ROOT.certificate.serial_number
+KEY_ID = x509.SubjectKeyIdentifier.from_public_key(ROOT.key.public_key()).digest
+
+
+@pytest.mark.programs
+@pytest.mark.parametrize(
+    ("pointer", "verdict"),
+    [
+        (_pointer(KEY_ID, None, 0), "ok"),
+        (_pointer(KEY_ID, ROOT, SERIAL), "ok"),
+        (_pointer(None, ROOT, SERIAL), "ok"),
+        (_pointer(b"another", None, 0), "warn"),
+        (_pointer(KEY_ID, ROOT, SERIAL + 1), "warn"),
+        (_pointer(KEY_ID, OTHER, SERIAL), "warn"),
+    ],
+)
+def test_an_authority_key_identifier(pointer: Extensions, verdict: str, tmp_path: Path) -> None:
+    """One that points to another CA's key: the path holds, and openssl does not find it."""
+    leaf = vendor.issue("CN=Drive 7", ROOT, aki=False, extensions=pointer)
+    [path] = judged(leaf, anchors=[ROOT.certificate])
+    assert (path.check, path.verdict) == ("path", verdict)
+    assert path.detail.startswith("leads to CN=Acme Root,O=Acme")
+    assert path.detail.endswith("has the key identifier of another CA") == (verdict == "warn")
+    programs.need("openssl")
+    assert opinions.openssl(tmp_path, [leaf.der], [ROOT]) == (verdict == "ok")
