@@ -84,6 +84,24 @@ def test_with_a_self_signed_certificate(
 
 
 @VERSIONS
+@pytest.mark.parametrize("curve", [ec.SECP384R1, ec.SECP521R1])
+def test_with_a_key_on_another_curve(
+    front: Front,
+    plant: Plant,
+    tmp_path: Path,
+    version: ssl.TLSVersion,
+    curve: type[ec.EllipticCurve],
+) -> None:
+    """Whatever curve paths are verified on; under TLS 1.2 the server's groups decide on it."""
+    key = ec.generate_private_key(curve())
+    device = Plant("Vendor").issue(key.public_key(), named("Drive 7"))
+    credential = write(tmp_path, key, device)
+    with Client(front.port, plant, version=version, credential=credential) as client:
+        assert client.ask(GET).status == 200
+    assert front.seen[0].peer.chain == der(device)
+
+
+@VERSIONS
 def test_with_a_chain(front: Front, plant: Plant, tmp_path: Path, version: ssl.TLSVersion) -> None:
     """All that the client sent is seen, leaf first."""
     root = Plant("Vendor Root")
