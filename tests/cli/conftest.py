@@ -11,6 +11,7 @@ import pytest
 
 from cipsec._cli.main import main
 from cipsec.ca_folder import CaFolder
+from tests.support import administrator
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +39,7 @@ Cipsec = Callable[..., Ran]
 @pytest.fixture
 def cipsec(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Cipsec:
     """Run one command line in process, as the user `operator` with nobody to ask."""
-    monkeypatch.setenv("LOGNAME", "operator")
-    monkeypatch.delenv("SUDO_USER", raising=False)
+    administrator.be(monkeypatch, "operator")
     monkeypatch.delenv("CIPSEC_CA_DIR", raising=False)
 
     def run(*argv: object) -> Ran:

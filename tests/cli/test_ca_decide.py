@@ -228,39 +228,3 @@ def test_the_queue_survives(on_ca: Cipsec, ca_folder: CaFolder) -> None:
     assert isinstance(impostor, Queued)
     assert impostor.id != identifier
     ca.receive(ca_folder, asked)
-
-
-@pytest.mark.parametrize(
-    ("variables", "actor"),
-    [
-        ({"LOGNAME": "alice"}, "alice"),
-        ({"LOGNAME": "root", "SUDO_USER": "bob"}, "bob"),
-        ({"LOGNAME": "cipsec", "SUDO_USER": "bob"}, "bob"),
-        ({"LOGNAME": "a\x1b[2Kb"}, "a\\x1b[2Kb"),
-        ({"LOGNAME": "\udcff"}, "\\udcff"),
-    ],
-)
-def test_actor(
-    on_ca: Cipsec,
-    ca_folder: CaFolder,
-    monkeypatch: pytest.MonkeyPatch,
-    variables: dict[str, str],
-    actor: str,
-) -> None:
-    """The record names who decided, also behind sudo, whatever the environment holds."""
-    monkeypatch.setattr("os.geteuid", lambda: 998)
-    for name, value in variables.items():
-        monkeypatch.setenv(name, value)
-    on_ca("ca", "approve", ca.ask(ca_folder))
-    assert on_ca("ca", "log", "--json").json["events"][-1]["actor"] == actor
-
-
-def test_actor_without_a_name(
-    on_ca: Cipsec, ca_folder: CaFolder, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A user id that has no name, as in containers, is recorded as a number."""
-    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr("os.getuid", lambda: 4_000_000)
-    on_ca("ca", "approve", ca.ask(ca_folder))
-    assert on_ca("ca", "log", "--json").json["events"][-1]["actor"] == "uid 4000000"

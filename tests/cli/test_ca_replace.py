@@ -7,7 +7,7 @@ import pytest
 from cipsec.ca_folder import CaFolder
 from cipsec.pki import keys
 from cipsec.ra.answers import Queued, Refused
-from tests.support import ca
+from tests.support import administrator, ca
 
 from .conftest import Cipsec
 
@@ -226,7 +226,7 @@ def test_two_administrators(
     assert again.code == 10
     assert again.json["decisions"][0]["changed"] is False
     assert on_ca("ca", "show", identifier, "--json").json["request"]["agreed"] == ["operator"]
-    monkeypatch.setenv("LOGNAME", "zoe")
+    administrator.be(monkeypatch, "zoe")
     assert on_ca("ca", "approve", identifier).code == 0
     ca.receive(ca_folder, asked)
     [issued] = on_ca("ca", "list", "--json").json["certificates"]
@@ -241,7 +241,7 @@ def test_two_administrators_agree_to_the_same(
     successor = ca.request()
     identifier = ca.ask(ca_folder, successor)
     assert on_ca("ca", "approve", identifier, "--keep").code == 11
-    monkeypatch.setenv("LOGNAME", "zoe")
+    administrator.be(monkeypatch, "zoe")
     other = on_ca("ca", "approve", identifier, "--replace", "--json")
     assert other.code == 10
     [decided] = other.json["decisions"]
@@ -265,6 +265,6 @@ def test_an_approval_by_one_is_none_by_two(
     shown = on_ca("ca", "show", identifier, "--json").json["request"]
     assert (shown["state"], shown["approvals"], shown["agreed"]) == ("pending", 2, [])
     assert on_ca("ca", "approve", identifier).code == 11
-    monkeypatch.setenv("LOGNAME", "zoe")
+    administrator.be(monkeypatch, "zoe")
     assert on_ca("ca", "approve", identifier).code == 0
     ca.receive(ca_folder, asked)

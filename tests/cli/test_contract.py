@@ -19,7 +19,7 @@ from typer.core import TyperGroup
 
 from cipsec._cli.main import main, root
 from cipsec.ca_folder import CaFolder
-from tests.support import ca, vendor
+from tests.support import administrator, ca, vendor
 
 from .conftest import Cipsec, Ran
 
@@ -152,8 +152,7 @@ def plant(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, object
     """A CA with one of everything, and what the rows name of it."""
     tmp = tmp_path_factory.mktemp("contract")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("LOGNAME", "operator")
-        patch.delenv("SUDO_USER", raising=False)
+        administrator.be(patch, "operator")
         folder = ca.make(tmp / "ca")
         patch.setenv("CIPSEC_CA_DIR", str(folder.path))
         yield {"tmp": tmp, "ca": folder.path, **_files(tmp), **_furnished(folder, tmp)}

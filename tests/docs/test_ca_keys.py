@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.serialization import pkcs12
 from cipsec import founding, times
 from cipsec._cli.main import main
 from cipsec.pki import keys, names
-from tests.support import ca, programs, softhsm, upper
+from tests.support import administrator, ca, programs, softhsm, upper
 
 from . import transcript
 from .reading import Section, sections
@@ -28,8 +28,7 @@ _SHOWN_FOLDER = "/srv/line-4"
 @pytest.fixture
 def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """What the examples begin with: passphrases, the company's root, an old CA, a token."""
-    monkeypatch.setenv("LOGNAME", "anna")
-    monkeypatch.delenv("SUDO_USER", raising=False)
+    administrator.be(monkeypatch, "anna")
     monkeypatch.setenv("CIPSEC_CA_DIR", str(tmp_path / "ca"))
     monkeypatch.chdir(tmp_path)
     for name in ("passphrase", "new-passphrase", "old-passphrase"):

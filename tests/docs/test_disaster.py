@@ -9,7 +9,7 @@ import pytest
 
 from cipsec._cli.main import main
 from cipsec.ca_folder import CaFolder
-from tests.support import ca, programs
+from tests.support import administrator, ca, programs
 
 from . import transcript
 from .reading import Section, sections
@@ -23,8 +23,7 @@ _SECRET = "correct horse battery"
 @pytest.fixture
 def plant(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> CaFolder:
     """The CA "Line 4" in the current folder, and the backup's passphrase in a file."""
-    monkeypatch.setenv("LOGNAME", "anna")
-    monkeypatch.delenv("SUDO_USER", raising=False)
+    administrator.be(monkeypatch, "anna")
     monkeypatch.setenv("CIPSEC_CA_DIR", str(tmp_path / "ca"))
     monkeypatch.chdir(tmp_path)
     (tmp_path / "backup.pass").write_text(f"{_SECRET}\n")
