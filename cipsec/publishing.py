@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     import sqlite3
     from pathlib import Path
 
+    from cipsec.ca.authority import Authority
+
 LIMIT = 256 * 1024 * 1024  # bytes of a list: five million entries
 _HIGHEST = 1 << 48  # no number that was ever given out; SQLite has 63 bits
 _PATIENCE_SECONDS = 30.0  # somebody else signs: half a second, or a machine that is very busy
@@ -57,13 +59,13 @@ class _Measure:
         """Return why another list is due, None while the one in the folder is good."""
         if published is None:
             return "there is none yet"
-        begin, end, now = published.this_update, published.next_update, self.now.timestamp()
+        signed, end, now = published.signed_at, published.next_update, self.now.timestamp()
         if published.covers < self.newest:
             return "something was revoked since"
-        if now < begin:
-            return "it begins in the future, as a clock that was ahead had it"
+        if now < signed:
+            return "it was signed in the future, as a clock that was ahead had it"
         is_last = end >= issuer.not_valid_after_utc.timestamp()
-        if not is_last and now - begin >= min(self.validity.total_seconds(), end - begin) / 2:
+        if not is_last and now - signed >= min(self.validity.total_seconds(), end - signed) / 2:
             return "half its time is over"
         if _sha256_of(file) != published.sha256:
             return f"{file} is not the list that was published"
@@ -134,9 +136,13 @@ def publish(
     *,
     now: datetime,
     validity: timedelta,
+    backdate: timedelta,
     anyway: bool = False,
 ) -> list[Made]:
     """Sign a list for each issuer whose list is due, or for all; return those that were signed.
+
+    Each is good for `validity` from now on, and began `backdate` before, for who has a clock that
+    is behind.
 
     A list is due when something was revoked since, when half its time is over, and when what lies
     in the folder is something else than what was published. Blocks, with rests for other threads:
@@ -147,7 +153,7 @@ def publish(
         due = [one for one in issuers if anyway or _objection(one, database, measure)]
         if not due:
             return []
-        job = _job(database, due, measure)
+        job = _job(database, due, measure, backdate)
         return [job.publish(one) for one in due]
 
 
@@ -162,6 +168,7 @@ class _Job:
 
     database: Database
     measure: _Measure
+    backdate: timedelta
     entries: bytes
     count: int
 
@@ -172,7 +179,7 @@ class _Job:
         name = issuer_id(authority.certificate)
         least = max(int(now.timestamp()), self._number_there(issuer) + 1)
         number = self.database.write(lambda db: crls.next_number(db, name, at=least))
-        terms = authority.terms(number, now=now, validity=validity)
+        terms = authority.terms(number, now=now, validity=validity, begin=self._begin(authority))
         der = authority.revocation_list(self.entries, terms)
         files.replace(issuer.file, der, mode=files.PUBLIC)
         made = Published(
@@ -182,9 +189,23 @@ class _Job:
             entries=self.count,
             this_update=int(terms.this_update.timestamp()),
             next_update=int(terms.next_update.timestamp()),
+            signed_at=int(now.timestamp()),
         )
         self.database.write(lambda db: crls.record(db, name, made))
         return Made(made, der)
+
+    def _begin(self, authority: Authority) -> datetime:
+        """Return when a list begins: later than the last, also where `backdate` has grown since.
+
+        Of two lists OpenSSL takes the one that begins later. One that begins now or later was
+        signed by a clock that was ahead, and is not to be followed.
+        """
+        now = int(self.measure.now.timestamp())
+        begin = now - int(self.backdate.total_seconds())
+        last = known(self.database, authority.certificate)
+        if last and last.this_update < now:
+            begin = max(begin, last.this_update + 1)
+        return datetime.fromtimestamp(begin, UTC)
 
     def _number_there(self, issuer: CrlIssuer) -> int:
         """Return the number of the list that is to be replaced, read only where it is not known."""
@@ -195,7 +216,9 @@ class _Job:
         return _number_in(issuer.file, own)
 
 
-def _job(database: Database, issuers: Sequence[CrlIssuer], measure: _Measure) -> _Job:
+def _job(
+    database: Database, issuers: Sequence[CrlIssuer], measure: _Measure, backdate: timedelta
+) -> _Job:
     ends = min(_ends(database, one.authority.certificate, measure.now) for one in issuers)
     count = itertools.count()
 
@@ -204,7 +227,7 @@ def _job(database: Database, issuers: Sequence[CrlIssuer], measure: _Measure) ->
         # Read as they are encoded: with the same rests, and no row of them kept.
         return crl.encoded(_entry(*row) for row, _ in zip(rows, count, strict=False))
 
-    return _Job(database, measure, database.read(encode), next(count))
+    return _Job(database, measure, backdate, database.read(encode), next(count))
 
 
 def _entry(serial: str, revoked_at: int, why: str) -> crl.Entry:
@@ -249,8 +272,9 @@ def _newest(database: Database | ReadOnly) -> int:
 def _ends(database: Database, certificate: x509.Certificate, now: datetime) -> int:
     """Return since when what is left out must have expired: before the last list.
 
-    What expired since then is on this list once more (RFC 5280 section 3.3). With a clock that was
-    ahead for the last list, nothing is left out that has not expired by the present one.
+    What expired since then is on this list once more (RFC 5280 section 3.3), and what has not
+    expired for a clock that is behind. With a clock that was ahead for the last list, nothing is
+    left out that has not expired by the present one.
     """
     last = known(database, certificate)
     at = int(now.timestamp())

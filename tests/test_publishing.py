@@ -74,6 +74,44 @@ def test_signed_before_it_ends(plant: Plant) -> None:
     assert made.published.number == int((NOW + WEEK / 2).timestamp())
 
 
+def test_back_dated(plant: Plant) -> None:
+    """For a clock that is behind; how long it is good for, and when it is due, is as without."""
+    day = timedelta(days=1)
+    plant.publish(backdate=day)
+    assert (plant.list().last_update_utc, plant.list().next_update_utc) == (NOW - day, NOW + WEEK)
+    assert plant.due(NOW + WEEK / 2 - timedelta(seconds=1)) is None
+    assert plant.due(NOW + WEEK / 2) == "half its time is over"
+    assert plant.due(NOW - HOUR) == "it was signed in the future, as a clock that was ahead had it"
+    plant.publish(validity=HOUR, backdate=day, anyway=True)  # shorter than it is back-dated
+    assert plant.due(NOW + HOUR / 4) is None
+    assert plant.due(NOW + HOUR / 2) == "half its time is over"
+
+
+def test_each_list_begins_later(plant: Plant) -> None:
+    """Than the one before: also where lists were back-dated less, and within one second."""
+    day, second = timedelta(days=1), timedelta(seconds=1)
+    begins = []
+    for at, backdate in ((0, 0 * day), (1, day), (1, day), (2, 100 * day), (3, 0 * day), (4, day)):
+        plant.publish(NOW + at * HOUR, backdate=backdate, anyway=True)
+        begins.append(plant.list().last_update_utc - NOW)
+    assert begins == [0 * second, second, 2 * second, 3 * second, 3 * HOUR, 3 * HOUR + second]
+
+
+def test_a_clock_that_was_ahead_is_not_followed(plant: Plant) -> None:
+    """The next list begins as if there had been none."""
+    plant.publish(NOW + WEEK, backdate=HOUR)
+    plant.publish(backdate=HOUR)
+    assert plant.list().last_update_utc == NOW - HOUR
+
+
+def test_what_a_slow_clock_holds_for_good_is_listed(plant: Plant) -> None:
+    """Expired, and not yet for those who take the list only because it is back-dated."""
+    plant.revoke(plant.issue(ends=NOW + HOUR))
+    for hours, count in ((0, 1), (20, 1), (26, 1), (27, 0)):
+        [made] = plant.publish(NOW + hours * HOUR, backdate=24 * HOUR, anyway=True)
+        assert made.published.entries == count, hours
+
+
 def test_a_provisioning_certificate_is_not_listed(plant: Plant) -> None:
     """Its issuer is another one, which no device trusts."""
     plant.publish()
@@ -102,7 +140,7 @@ def test_a_clock_that_was_ahead_hides_nobody(plant: Plant) -> None:
         plant.publish(NOW + year + timedelta(days=day), anyway=True)
     assert plant.listed() == set()
     ahead = plant.number()
-    assert plant.due() == "it begins in the future, as a clock that was ahead had it"
+    assert plant.due() == "it was signed in the future, as a clock that was ahead had it"
     plant.publish()
     assert plant.listed() == {serial}
     assert plant.list().last_update_utc == NOW
@@ -130,12 +168,17 @@ def test_the_last_one_ends_with_the_ca(plant: Plant) -> None:
 
 
 @pytest.mark.programs
-def test_openssl_refuses_what_is_revoked(plant: Plant, tmp_path: Path) -> None:
-    """`openssl verify -crl_check` with the list: one is refused, the other is good."""
+@pytest.mark.parametrize("behind", [0 * HOUR, 23 * HOUR])
+def test_openssl_refuses_what_is_revoked(plant: Plant, tmp_path: Path, behind: timedelta) -> None:
+    """`openssl verify -crl_check` with the list: one is refused, the other is good.
+
+    Also by a clock that is behind, by less than both are back-dated.
+    """
     programs.need("openssl")
     authority, paths = plant.folder.authority(None), {}
+    clock = str(int((NOW - behind).timestamp()))
     for name in ("good", "gone"):
-        form = profile.endpoint(WEEK, HOUR)
+        form = profile.endpoint(WEEK, 24 * HOUR)
         issued = authority.issue(ca.request(f"CN={name}"), form, now=NOW)
         made = rows.certificate(issued.serial, not_after=int(issued.not_after.timestamp()))
         plant.insert(made)
@@ -144,12 +187,12 @@ def test_openssl_refuses_what_is_revoked(plant: Plant, tmp_path: Path) -> None:
         paths[name].write_bytes(parsed.public_bytes(Encoding.PEM))
         if name == "gone":
             plant.revoke(issued.serial, reason="keyCompromise")
-    plant.publish()
+    plant.publish(backdate=24 * HOUR)
     pem = tmp_path / "ca.crl.pem"
     pem.write_bytes(plant.list().public_bytes(Encoding.PEM))
     answers = {
-        name: programs.run("openssl", "verify", "-x509_strict", "-crl_check", "-CAfile",
-                           plant.folder.certificate_file, "-CRLfile", pem, path)
+        name: programs.run("openssl", "verify", "-x509_strict", "-crl_check", "-attime", clock,
+                           "-CAfile", plant.folder.certificate_file, "-CRLfile", pem, path)
         for name, path in paths.items()
     }  # fmt: skip
     assert answers["good"].returncode == 0, answers

@@ -198,8 +198,9 @@ folder = CaFolder(Path(sys.argv[1]))
 store = folder.store()
 issuers = folder.crl_issuers([folder.authority(None)])
 for _ in range(20):
+    now, day = datetime.now(UTC), timedelta(days=1)
     made = publishing.publish(
-        folder, store, issuers, now=datetime.now(UTC), validity=timedelta(days=7), anyway=True
+        folder, store, issuers, now=now, validity=7 * day, backdate=day, anyway=True
     )
     print(made[0].published.number)
 """

@@ -16,7 +16,6 @@ from cipsec._cli.talk import Talk
 from cipsec.errors import UsageError
 
 if TYPE_CHECKING:
-    from datetime import timedelta
     from pathlib import Path
 
     from cipsec.ca_folder import CaFolder
@@ -123,19 +122,23 @@ def _current(folder: CaFolder, database: Database) -> Made | None:
 def _signed(
     talk: Talk, folder: CaFolder, database: Database, days: int | None, file: str | None
 ) -> Made:
-    from cipsec import publishing
-
-    now = times.now()
-    issuers = folder.crl_issuers(folder.authorities(passphrase(talk, folder, file), now))
-    return publishing.publish(
-        folder, database, issuers, now=now, validity=_validity(folder, days), anyway=True
-    )[0]
-
-
-def _validity(folder: CaFolder, days: int | None) -> timedelta:
     from datetime import timedelta
 
-    return folder.configuration().crl.validity if days is None else timedelta(days=days)
+    from cipsec import publishing
+
+    now, config = times.now(), folder.configuration().crl
+    validity = config.validity if days is None else timedelta(days=days)
+    issuers = folder.crl_issuers(folder.authorities(passphrase(talk, folder, file), now))
+    made = publishing.publish(
+        folder,
+        database,
+        issuers,
+        now=now,
+        validity=validity,
+        backdate=config.backdate,
+        anyway=True,
+    )
+    return made[0]
 
 
 def _hand_out(talk: Talk, handed: _Handed, target: Target, *, is_der: bool) -> None:

@@ -95,10 +95,15 @@ class Authority:
         )
         return Issued(der, show_serial(serial), sans, *period)
 
-    def terms(self, number: int, *, now: datetime, validity: timedelta) -> crl.Terms:
-        """Return what a revocation list says that begins now, never beyond the CA's own end."""
+    def terms(
+        self, number: int, *, now: datetime, validity: timedelta, begin: datetime | None = None
+    ) -> crl.Terms:
+        """Return what a revocation list says of itself, good from now on for `validity`.
+
+        Never beyond the CA's own end. It begins now, or was to have begun at `begin`.
+        """
         start = now.replace(microsecond=0)
-        return crl.Terms(number, start, min(start + validity, self.ends))
+        return crl.Terms(number, begin or start, min(start + validity, self.ends))
 
     def revocation_list(self, revoked: bytes, terms: crl.Terms) -> bytes:
         """Sign a complete revocation list; return it in DER.

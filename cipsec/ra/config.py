@@ -93,14 +93,15 @@ def parse(data: bytes) -> Config:
     rules = found.get("identity")
     policy, channels = parse_rules(found.get("rule")), parse_channels(found.get("channel"))
     _check_recipients(policy, frozenset(channel.name for channel in channels))
+    certificate = _certificate(tables.table(found, "certificate"))
     return Config(
         name=tables.text(found, "name", ""),
         server=_server(tables.table(found, "server")),
-        certificate=_certificate(tables.table(found, "certificate")),
+        certificate=certificate,
         policy=policy,
         identity=identity.DEFAULT if rules is None else identity.parse_rules(rules),
         channels=channels,
-        crl=parse_crl(tables.table(found, "crl")),
+        crl=parse_crl(tables.table(found, "crl"), certificate.backdate),
         renewals=parse_renewals(tables.table(found, "renewal")),
     )
 

@@ -20,6 +20,7 @@ from cipsec.pki import names
 from cipsec.ra import tables
 
 _SHORTEST, _LONGEST = timedelta(minutes=10), timedelta(days=3650)
+_BACKDATE = timedelta(hours=24)
 _LONGEST_URL = 200  # it stands in every certificate
 _DEFAULT_URL = "http://localhost/ca.crl"  # of which only the path is looked at
 _ADDRESS = re.compile(r"(?:(?P<host>[0-9.]+|\[[0-9A-Fa-f:.]+\]|all|\*)?:)?(?P<port>[0-9]{1,5})")
@@ -31,12 +32,14 @@ class CrlConfig:
     """The table `[crl]`.
 
     `url` is where certificates say that the list is, None for nowhere; `listen` is the address and
-    port at which the server itself hands it out by plain HTTP, None for not at all.
+    port at which the server itself hands it out by plain HTTP, None for not at all. `backdate` is
+    that of certificates: a clock that is behind by less than that takes both.
     """
 
     validity: timedelta = timedelta(days=7)
     url: str | None = None
     listen: str | None = None
+    backdate: timedelta = _BACKDATE
 
     def paths(self, mark: str) -> set[str]:
         """Return the paths under which the list of one root is handed out (`ca.crl.place`)."""
@@ -44,8 +47,8 @@ class CrlConfig:
         return {urlsplit(crl.place(url, mark)).path or "/" for url in urls}
 
 
-def parse_crl(table: Mapping[str, Any]) -> CrlConfig:
-    """Read the table; raise Malformed naming the key."""
+def parse_crl(table: Mapping[str, Any], backdate: timedelta = _BACKDATE) -> CrlConfig:
+    """Read the table, beside `backdate` of `[certificate]`; raise Malformed naming the key."""
     tables.known(table, {"validity", "url", "listen"}, "crl")
     default = CrlConfig()
     validity = tables.duration(table, "validity", default.validity)
@@ -53,7 +56,9 @@ def parse_crl(table: Mapping[str, Any]) -> CrlConfig:
         shown = times.show_duration(_SHORTEST), times.show_duration(_LONGEST)
         raise Malformed(f"[crl]: validity is between {shown[0]} and {shown[1]}")
     url, listen = tables.text(table, "url", ""), tables.text(table, "listen", "")
-    return CrlConfig(validity, _url(url) if url else None, _listen(listen) if listen else None)
+    return CrlConfig(
+        validity, _url(url) if url else None, _listen(listen) if listen else None, backdate
+    )
 
 
 def _url(text: str) -> str:

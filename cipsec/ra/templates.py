@@ -25,7 +25,7 @@ challenge_password = "binding"
 
 [certificate]
 validity = "730d"
-# Certificates begin this long ago, for devices whose clock is behind.
+# Certificates and revocation lists begin this long ago, for devices whose clock is behind.
 backdate = "24h"
 
 [renewal]

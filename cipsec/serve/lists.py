@@ -80,6 +80,7 @@ class Signing:
             self._plan.crl_issuers(),
             now=times.now(),
             validity=self._wanted.validity,
+            backdate=self._wanted.backdate,
         )
         for one in made:
             published = one.published

@@ -19,7 +19,8 @@ _LISTED = "revoked_seq IS NOT NULL AND kind IN ('endpoint', 'server', 'report')"
 class Published:
     """The list in the folder; times in seconds since 1970.
 
-    It names what was revoked up to the `revoked_seq` that is `covers`.
+    It names what was revoked up to the `revoked_seq` that is `covers`. It was signed at
+    `signed_at`; where lists are back-dated, `this_update` is earlier.
     """
 
     number: int
@@ -28,6 +29,7 @@ class Published:
     entries: int
     this_update: int
     next_update: int
+    signed_at: int
 
 
 def newest(db: sqlite3.Connection) -> int:
@@ -80,7 +82,7 @@ def next_number(db: sqlite3.Connection, issuer: str, *, at: int) -> int:
 def published(db: sqlite3.Connection, issuer: str) -> Published | None:
     """Return the list of an issuer that was published last, None before the first."""
     row = db.execute(
-        "SELECT listed, sha256, covers, entries, this_update, next_update FROM crls"
+        "SELECT listed, sha256, covers, entries, this_update, next_update, signed_at FROM crls"
         " WHERE issuer = ? AND sha256 IS NOT NULL",
         (issuer,),
     ).fetchone()
@@ -91,9 +93,9 @@ def record(db: sqlite3.Connection, issuer: str, made: Published) -> None:
     """Note that this is the list in the folder now; its number was given out before."""
     db.execute(
         "UPDATE crls SET listed = ?, sha256 = ?, covers = ?, entries = ?, this_update = ?,"
-        " next_update = ? WHERE issuer = ?",
+        " next_update = ?, signed_at = ? WHERE issuer = ?",
         (
             *(made.number, made.sha256, made.covers, made.entries),
-            *(made.this_update, made.next_update, issuer),
+            *(made.this_update, made.next_update, made.signed_at, issuer),
         ),
     )

@@ -110,7 +110,8 @@ CREATE TABLE crls (                      -- the revocation list of each of the C
     covers      INTEGER NOT NULL DEFAULT 0,   -- it names what was revoked up to this revoked_seq
     entries     INTEGER NOT NULL DEFAULT 0,
     this_update INTEGER,
-    next_update INTEGER
+    next_update INTEGER,
+    signed_at   INTEGER                  -- later than this_update, which is back-dated
 ) WITHOUT ROWID;
 """
 

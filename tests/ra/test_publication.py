@@ -25,6 +25,13 @@ def test_default() -> None:
     assert CrlConfig().paths("") == {"/ca.crl"}
 
 
+def test_back_dated_as_certificates() -> None:
+    """By one setting: who takes the certificate takes the list."""
+    table = '[certificate]\nbackdate = "3h"\n'
+    assert config.parse(f"{table}{_REST}".encode()).crl.backdate == timedelta(hours=3)
+    assert parse("").backdate == config.parse(_REST.encode()).certificate.backdate
+
+
 @pytest.mark.parametrize(
     ("url", "path"),
     [

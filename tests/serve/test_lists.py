@@ -147,7 +147,7 @@ def test_a_list_that_is_nearly_over_is_renewed_at_the_start(folder: CaFolder) ->
     """Signed long ago, by another server of the same CA."""
     with listed.opened(folder) as plant:
         plant.publish(NOW, WEEK)
-        plant.store.write(lambda db: db.execute("UPDATE crls SET this_update = this_update - 4e5"))
+        plant.store.write(lambda db: db.execute("UPDATE crls SET signed_at = signed_at - 4e5"))
         number = plant.number()
         with serving.serving(folder.path):
             assert plant.number() > number

@@ -112,7 +112,9 @@ def test_what_was_published(store: Database) -> None:
     assert store.read(lambda db: crls.published(db, "aa")) is None
     store.write(lambda db: crls.next_number(db, "aa", at=7))
     assert store.read(lambda db: crls.published(db, "aa")) is None
-    made = Published(7, "00" * 32, covers=3, entries=2, this_update=10, next_update=20)
+    made = Published(
+        7, "00" * 32, covers=3, entries=2, this_update=10, next_update=20, signed_at=11
+    )
     store.write(lambda db: crls.record(db, "aa", made))
     store.write(lambda db: crls.next_number(db, "aa", at=7))
     assert store.read(lambda db: crls.published(db, "aa")) == made

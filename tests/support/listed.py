@@ -49,12 +49,23 @@ class Plant:
         )
 
     def publish(
-        self, now: datetime = NOW, validity: timedelta = WEEK, *, anyway: bool = False
+        self,
+        now: datetime = NOW,
+        validity: timedelta = WEEK,
+        *,
+        backdate: timedelta = timedelta(),
+        anyway: bool = False,
     ) -> list[Made]:
-        """Sign what is due."""
+        """Sign what is due, by default without back-dating, so that one time stands for all."""
         issuers = self.folder.crl_issuers(self.folder.authorities(None, now))
         return publishing.publish(
-            self.folder, self.store, issuers, now=now, validity=validity, anyway=anyway
+            self.folder,
+            self.store,
+            issuers,
+            now=now,
+            validity=validity,
+            backdate=backdate,
+            anyway=anyway,
         )
 
     def due(self, now: datetime = NOW, validity: timedelta = WEEK) -> str | None:
