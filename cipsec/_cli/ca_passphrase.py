@@ -39,6 +39,7 @@ def passphrase(
     from cipsec import passphrase as passphrases
     from cipsec.ca_folder import open_folder
     from cipsec.serve.running import is_running
+    from cipsec.token.uri import tool
 
     if no_passphrase and new_passphrase_file is not None:
         raise UsageError("--new-passphrase-file and --no-passphrase exclude each other")
@@ -48,7 +49,7 @@ def passphrase(
     if (uri := folder.key_uri()) is not None:
         raise UsageError(
             f"the CA's key is on the token {uri.token}, whose PIN is changed there",
-            hint=f"pkcs11-tool --module {uri.module} --login --change-pin",
+            hint=tool(uri.module, "--login --change-pin"),
         )
     if not (talk.interactive or no_passphrase or new_passphrase_file):
         raise UsageError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shlex
 import shutil
 import sys
 import tempfile
@@ -167,7 +168,8 @@ def _tell(talk: Talk, order: Order, path: Path, made: Made) -> None:
         folder = order.folder
         is_root = len(folder.path_to_root()) == 1
         anchor = folder.certificate_file if is_root else folder.chain_file
+        names = [shlex.quote(file.name) for file in (signature, path, anchor)]
         talk.say(
             "cipsec: verify it with: openssl cms -verify -binary -inform DER"
-            f" -in {signature.name} -content {path.name} -CAfile {anchor.name} -out /dev/null"
+            " -in {} -content {} -CAfile {} -out /dev/null".format(*names)
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -50,9 +51,8 @@ def show(
 
         return show_server(talk, *server, chain=chain, trust=trust, passphrase_file=passphrase_file)
     if trust is not None:
-        raise UsageError(
-            "--trust is for servers", hint=f"cipsec cert verify {given} --trust {trust}"
-        )
+        hint = f"cipsec cert verify {shlex.quote(given)} --trust {shlex.quote(trust)}"
+        raise UsageError("--trust is for servers", hint=hint)
     _show_file(talk, given, passphrase_file)
     return None
 

@@ -54,7 +54,9 @@ def _on_token(uri: KeyUri) -> Iterator[Remark]:
     yield ok(f"the token {uri.token} is there; that {uri.key} is ca.pem's key is not seen")
     source = uri.pin_source
     if source is not None and os.name != "nt" and source.stat().st_mode & _ANY_OTHER:
-        yield fail(f"{source}, the token's PIN, can be read by others", f"chmod 600 {source}")
+        yield fail(
+            f"{source}, the token's PIN, can be read by others", f"chmod 600 {typed(source)}"
+        )
 
 
 def provisioning(ca: Ca) -> Iterator[Remark]:

@@ -19,7 +19,7 @@ from cipsec.errors import Locked, TokenFailed
 from cipsec.pki import keys
 from cipsec.pki.elsewhere import EcElsewhere, RsaElsewhere
 from cipsec.token import module
-from cipsec.token.uri import KeyUri
+from cipsec.token.uri import KeyUri, tool
 
 if TYPE_CHECKING:
     from pkcs11 import Session
@@ -82,7 +82,7 @@ def find(session: Session, uri: KeyUri) -> Any:
     if not found:
         raise TokenFailed(
             f"there is no private key {uri.key} on the token {uri.token}",
-            hint=f"see what is there: pkcs11-tool --module {uri.module} --login -O",
+            hint=f"see what is there: {tool(uri.module, '--login -O')}",
         )
     if len(found) > 1:
         raise TokenFailed(

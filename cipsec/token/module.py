@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import functools
 import os
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cipsec.errors import LocalState, Locked, TokenFailed
-from cipsec.token.uri import KeyUri
+from cipsec.token.uri import KeyUri, tool
 
 if TYPE_CHECKING:
     from pkcs11 import Session, Token
@@ -30,7 +31,8 @@ class Module:
         self.path = path
         self.generation = 0
         self._pid = os.getpid()
-        files_hint = f"install the token's software, or name another module: ls -l {path}"
+        place = shlex.quote(str(path))
+        files_hint = f"install the token's software, or name another module: ls -l {place}"
         try:
             self._library = pkcs11.lib(str(path))
         except (pkcs11.PKCS11Error, OSError) as error:
@@ -59,13 +61,13 @@ class Module:
                 self._library.initialize()
         except pkcs11.PKCS11Error as error:
             message = f"the PKCS#11 module {self.path} does not start: {type(error).__name__}"
-            raise TokenFailed(message, hint=f"pkcs11-tool --module {self.path} -L") from None
+            raise TokenFailed(message, hint=tool(self.path, "-L")) from None
 
     def token(self, uri: KeyUri) -> Token:
         """Return the token that a URI names; raise TokenFailed when it is not there."""
         import pkcs11
 
-        hint = f"see what is there: pkcs11-tool --module {self.path} -L"
+        hint = f"see what is there: {tool(self.path, '-L')}"
         try:
             found = [t for t in self._library.get_tokens() if _fits(t, uri)]
         except pkcs11.PKCS11Error as error:
@@ -117,12 +119,12 @@ def failing(uri: KeyUri) -> Iterator[None]:
     except (pkcs11.UserPinNotInitialized, pkcs11.PinExpired):
         raise Locked(
             f"the token {uri.token} has no PIN that is good",
-            hint=f"pkcs11-tool --module {uri.module} --init-pin",
+            hint=tool(uri.module, "--init-pin"),
         ) from None
     except pkcs11.PKCS11Error as error:
         raise TokenFailed(
             f"the token {uri.token} fails: {type(error).__name__}",
-            hint=f"see what is there: pkcs11-tool --module {uri.module} -L",
+            hint=f"see what is there: {tool(uri.module, '-L')}",
         ) from None
 
 

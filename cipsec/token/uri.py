@@ -5,6 +5,7 @@ A PIN itself never stands in one here: command lines and files with URIs can be 
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import quote, unquote, unquote_to_bytes
@@ -160,3 +161,8 @@ def _quoted(text: str) -> str:
 def _shown(text: str) -> str:
     """Return a URI without what may be a PIN."""
     return text.partition("?")[0]
+
+
+def tool(module: Path, options: str) -> str:
+    """Return how OpenSC's program is told, in a shell, to look at the tokens of a module."""
+    return f"pkcs11-tool --module {shlex.quote(str(module))} {options}"

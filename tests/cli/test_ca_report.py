@@ -90,12 +90,12 @@ def test_signed(cipsec: Cipsec, tmp_path: Path, passphrase: str | None) -> None:
     folder = ca.make(tmp_path / "ca", passphrase=passphrase)
     word = tmp_path / "word"
     word.write_text(passphrase or "")
-    path = tmp_path / "r.json"
+    path = tmp_path / "line 4.json"
     argv = ["ca", "report", "--ca-dir", folder.path, "-o", path, "--sign"]
     argv += ["--passphrase-file", word] if passphrase else []
     ran = cipsec(*argv, "--json")
     assert ran.code == 0
-    assert f"-in {path.name}.p7s -content {path.name} -CAfile ca.pem" in ran.err
+    assert "-in 'line 4.json.p7s' -content 'line 4.json' -CAfile ca.pem" in ran.err
     shown = ran.json["report"]
     signature = Path(shown["signature"]).read_bytes()
     assert verified(tmp_path, folder.certificate_file, signature, path.read_bytes())

@@ -153,8 +153,8 @@ def test_odd_keys_are_seen(cipsec: Cipsec, tmp_path: Path, kind: str) -> None:
 def test_trust_of_a_file_is_another_command(cipsec: Cipsec, tmp_path: Path) -> None:
     """And the hint is that command."""
     (tmp_path / "x.pem").write_bytes(DRIVE.pem)
-    ran = cipsec("cert", "show", tmp_path / "x.pem", "--trust", "ca.pem")
+    ran = cipsec("cert", "show", tmp_path / "x.pem", "--trust", "our ca.pem")
     assert (ran.code, ran.out) == (2, "")
     assert ran.err.splitlines()[1] == (
-        f"cipsec: hint: cipsec cert verify {tmp_path}/x.pem --trust ca.pem"
+        f"cipsec: hint: cipsec cert verify {tmp_path}/x.pem --trust 'our ca.pem'"
     )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shlex
+import shutil
 import sys
 import threading
 from datetime import timedelta
@@ -168,24 +170,32 @@ def test_a_wrong_pin_is_tried_once(hsm: SoftHsm, monkeypatch: pytest.MonkeyPatch
 )
 def test_errors_of_a_token(raised: type[Exception], kind: type[LocalState], said: str) -> None:
     """Each becomes one of ours, with something to type."""
-    uri = KeyUri(token="plant", module=Path("/m.so"), object="x")
+    uri = KeyUri(token="plant", module=Path("/a token/m.so"), object="x")
     with pytest.raises(kind, match=said) as error, module.failing(uri):
         raise raised
     assert error.value.hint
+    if "pkcs11-tool" in error.value.hint:
+        assert "/a token/m.so" in shlex.split(error.value.hint)
 
 
 def test_what_is_not_there(hsm: SoftHsm, tmp_path: Path) -> None:
     """No such token, key or module: said, with what shows what there is."""
+    spaced = tmp_path / "a token" / "m.so"
+    spaced.parent.mkdir()
+    shutil.copy(softhsm.MODULE, spaced)
     cases = (
         (hsm.uri().replace("plant", "none"), "the token none is not there"),
         (hsm.uri(), "there is no private key line-4 on the token plant"),
         (hsm.uri(module=tmp_path / "none.so"), "cannot be loaded"),
         (hsm.uri(module=Path("/etc/hostname")), "cannot be loaded"),
+        (hsm.uri(module=spaced).replace("plant", "none"), "the token none is not there"),
+        (hsm.uri(module=spaced), "there is no private key"),
     )
     for text, said in cases:
         with pytest.raises(TokenFailed, match=said) as error:
-            making.obtain(KeyUri.parse(text), PIN, None, make=False)
-        assert error.value.hint
+            making.obtain(uri := KeyUri.parse(text), PIN, None, make=False)
+        typed = str(error.value.hint).rpartition(": ")[2]
+        assert str(uri.module) in shlex.split(typed)
 
 
 def test_without_the_extra(hsm: SoftHsm, monkeypatch: pytest.MonkeyPatch) -> None:
