@@ -25,7 +25,10 @@ class Allowlists:
     """All lists of a folder; to be used from one thread.
 
     A change takes effect at the next call. While a large list that has changed is loading, nobody
-    is answered from the old version: a right may have been taken away.
+    is answered from the old version: a right may have been taken away, and `allowlist remove` has
+    said so. Nor can its "not listed" be used, for the device may be what was added; and both
+    versions of a list of a million would take twice the memory. So who needs the list waits, and
+    is then asked to come back; who does not is answered meanwhile.
     """
 
     def __init__(self, folder: Path) -> None:
