@@ -5,14 +5,13 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
-import shlex
 import shutil
 import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from cipsec import ownership
+from cipsec import ownership, shell
 from cipsec.errors import AlreadyExists, LocalState, Locked
 
 PRIVATE = 0o600
@@ -57,7 +56,7 @@ def _require_file(path: Path, seen: os.stat_result) -> None:
 
 
 def _see(path: Path) -> str:
-    return f"see what it is: file {shlex.quote(str(path))}"
+    return f"see what it is: {shell.command('file', path, windows='dir')}"
 
 
 def exists(path: Path) -> bool:

@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import os
 import select
-import shlex
 import stat
 from pathlib import Path
 
-from cipsec import files
+from cipsec import files, shell
 from cipsec.errors import LocalState
 
 _LIMIT = 16 * 1024 * 1024
@@ -31,7 +30,7 @@ def read(path: Path, *, limit: int = _LIMIT) -> bytes:
     if stat.S_ISFIFO(mode):
         return _read_pipe(path, limit)
     if stat.S_ISDIR(mode):
-        hint = f"name a file in it: ls {shlex.quote(str(path))}"
+        hint = f"name a file in it: {shell.command('ls', path, windows='dir')}"
         raise LocalState(f"{path} is a directory", hint=hint)
     if stat.S_ISCHR(mode) or stat.S_ISBLK(mode):
         raise LocalState(f"{path} is a device, not a file", hint="name a file")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shlex
 from pathlib import Path
+
+from cipsec import shell
 
 
 def pass_on(descriptor: int, heir: Path) -> None:
@@ -56,8 +57,8 @@ def hint(path: Path) -> str:
         return given
     name = _owner(path)
     if name is None:
-        return f"run it as the user whose it is: ls -ld {shlex.quote(str(path))}"
-    return f"run it as the user whose it is: sudo -u {shlex.quote(name)} cipsec …"
+        return f"run it as the user whose it is: {shell.command('ls -ld', path, windows='icacls')}"
+    return f"run it as the user whose it is: sudo -u {shell.quote(name)} cipsec …"
 
 
 def stray(path: Path) -> str | None:
@@ -68,7 +69,7 @@ def stray(path: Path) -> str | None:
         return None
     if not mine:
         return None
-    around, file = shlex.quote(str(path.parent)), shlex.quote(str(path))
+    around, file = shell.quote(path.parent), shell.quote(path)
     return f"give it to the folder's owner: sudo chown --reference={around} {file}"
 
 

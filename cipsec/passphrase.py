@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shlex
 import sqlite3
 from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 
-from cipsec import files
+from cipsec import files, shell
 from cipsec.ca_folder import CaFolder
 from cipsec.errors import CipsecError, LocalState, StoreFailed
 from cipsec.pki import keys
@@ -92,7 +91,7 @@ def _require_mine(file: Path, folder: CaFolder) -> None:
         return
     owner = file.stat().st_uid
     if owner != os.geteuid():
-        place = shlex.quote(str(folder.path))
+        place = shell.quote(folder.path)
         raise LocalState(
             f"{file} belongs to another user, who could not read it any more",
             hint=f"sudo -u '#{owner}' cipsec ca passphrase --ca-dir {place}",

@@ -10,7 +10,7 @@ import hashlib
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from cryptography import x509
@@ -25,6 +25,7 @@ from cipsec.store import crls
 from cipsec.store.crls import Published
 from cipsec.store.database import Database
 from cipsec.store.readonly import ReadOnly
+from cipsec.times import from_seconds
 
 if TYPE_CHECKING:
     import sqlite3
@@ -205,7 +206,7 @@ class _Job:
         last = known(self.database, authority.certificate)
         if last and last.this_update < now:
             begin = max(begin, last.this_update + 1)
-        return datetime.fromtimestamp(begin, UTC)
+        return from_seconds(begin)
 
     def _number_there(self, issuer: CrlIssuer) -> int:
         """Return the number of the list that is to be replaced, read only where it is not known."""
@@ -231,7 +232,7 @@ def _job(
 
 
 def _entry(serial: str, revoked_at: int, why: str) -> crl.Entry:
-    return crl.Entry(int(serial, 16), datetime.fromtimestamp(revoked_at, UTC), why)
+    return crl.Entry(int(serial, 16), from_seconds(revoked_at), why)
 
 
 def _number_in(file: Path, issuer: x509.Certificate) -> int:

@@ -19,11 +19,21 @@ _DURATION = re.compile(r"(?:[0-9]{1,9}[smhd])+")
 _PART = re.compile(r"([0-9]+)([smhd])")
 _PERCENT = re.compile(r"([0-9]{1,3})%")
 _HUNDRED_YEARS = 100 * 366 * 86400
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def now() -> datetime:
     """Return the current time, aware and in UTC."""
     return datetime.now(UTC)
+
+
+def from_seconds(seconds: float) -> datetime:
+    """Return what is so many seconds after 1970, as the record keeps times; raise OverflowError.
+
+    Reckoned here: datetime.fromtimestamp asks the C library, and that of Windows knows nothing
+    before 1970 nor after the year 3000, where some certificates end in 9999.
+    """
+    return _EPOCH + timedelta(seconds=seconds)
 
 
 def require_plausible(moment: datetime) -> None:

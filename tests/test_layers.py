@@ -15,7 +15,8 @@ ROOT = Path(cipsec.__file__).parent
 # Every part of the package imports from those on lines above its own, and from itself.
 LAYERS = (
     {"version"},
-    {"errors", "ownership"},
+    {"errors", "shell"},
+    {"ownership"},
     {"files", "safe", "times", "current", "python"},
     {"named"},
     {"pki", "store"},

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import cipsec
 from cipsec import times
 from cipsec.errors import LocalState, UsageError
 
@@ -113,3 +115,23 @@ def test_points_of_a_life(text: str, day: int, words: str) -> None:
     due = times.Due.parse(text)
     assert due.since(start, start + timedelta(days=100)) == start + timedelta(days=day)
     assert str(due) == words
+
+
+@pytest.mark.parametrize("text", ["0001-01-01", "1969-12-31T23:59:59", "3001-01-01", "9999-12-31"])
+def test_a_time_of_the_record_is_reckoned_without_the_system(text: str) -> None:
+    """Some certificates end in 9999; the C library of Windows knows no time after 3000."""
+    moment = times.parse_time(text)
+    assert times.from_seconds(moment.timestamp()) == moment
+
+
+def test_what_is_no_time_of_the_record() -> None:
+    """Whoever shows the record says so."""
+    with pytest.raises(OverflowError):
+        times.from_seconds(2**62)
+
+
+def test_nothing_asks_the_system_for_a_time_of_the_record() -> None:
+    """It would work here, and end in a traceback on Windows."""
+    modules = Path(cipsec.__file__).parent.rglob("*.py")
+    asking = [path.name for path in modules if "fromtimestamp(" in path.read_text("utf-8")]
+    assert asking == []

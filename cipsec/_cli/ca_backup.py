@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cipsec import times
+from cipsec import shell, times
 from cipsec._cli import actor, ask
 from cipsec._cli.options import CaDir, DryRun, Force
 from cipsec._cli.talk import Talk
@@ -137,7 +136,7 @@ def restore(
         return
     done = restoring.restore(source, place, secret, force=force, by=actor.name(), now=times.now())
     talk.fields("backup", {"file": str(source), **_restored(talk, done)})
-    _explain(talk, done, f" --ca-dir {shlex.quote(str(ca_dir))}" if ca_dir else "")
+    _explain(talk, done, f" --ca-dir {shell.quote(ca_dir)}" if ca_dir else "")
 
 
 def _restored(talk: Talk, done: Restored) -> dict[str, object]:

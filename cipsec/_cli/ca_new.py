@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cipsec import safe
+from cipsec import safe, shell
 from cipsec._cli import ask
 from cipsec._cli.talk import Talk
 from cipsec.errors import UsageError
@@ -183,4 +182,4 @@ def tell_next(talk: Talk, given: Given) -> None:
 
 def at(ca_dir: Path | None) -> str:
     """Return the option that names the folder again, empty where none was given."""
-    return f" --ca-dir {shlex.quote(str(ca_dir))}" if ca_dir else ""
+    return f" --ca-dir {shell.quote(ca_dir)}" if ca_dir else ""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import timedelta
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cipsec import files, times
+from cipsec import files, shell, times
 from cipsec._cli import actor, ca_provision_card, exits
 from cipsec._cli.ca_issue import passphrase
 from cipsec._cli.card import LastTries, PinFile, ReaderName
@@ -157,7 +156,7 @@ def _into_folder(talk: Talk, desk: _Desk, target: Path) -> None:
     _report(talk, credential, row, {"directory": str(target)})
     talk.say("cipsec: whoever has this folder may enroll with it: keep it as you keep a key")
     options = {"--cert": _CERTIFICATE, "--key": _KEY, "--trust": _TRUST}
-    words = " ".join(f"{name} {shlex.quote(str(target / file))}" for name, file in options.items())
+    words = " ".join(f"{name} {shell.quote(target / file)}" for name, file in options.items())
     talk.say(f"cipsec: next, at the endpoint: cipsec enroll {words}")
 
 

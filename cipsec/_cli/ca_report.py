@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import shlex
 import shutil
 import sys
 import tempfile
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cipsec import files, times
+from cipsec import files, shell, times
 from cipsec._cli import actor, streams
 from cipsec._cli.ca_issue import passphrase
 from cipsec._cli.options import CaDir, Force, Output, PassphraseFile, one_of
@@ -168,7 +167,7 @@ def _tell(talk: Talk, order: Order, path: Path, made: Made) -> None:
         folder = order.folder
         is_root = len(folder.path_to_root()) == 1
         anchor = folder.certificate_file if is_root else folder.chain_file
-        names = [shlex.quote(file.name) for file in (signature, path, anchor)]
+        names = [shell.quote(file.name) for file in (signature, path, anchor)]
         talk.say(
             "cipsec: verify it with: openssl cms -verify -binary -inform DER"
             " -in {} -content {} -CAfile {} -out /dev/null".format(*names)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from cipsec import safe
 from cipsec.errors import StoreFailed
 from cipsec.store.certificates import CertificateRow
 from cipsec.store.requests import RequestRow
-from cipsec.times import show_duration, show_time
+from cipsec.times import from_seconds, show_duration, show_time
 
 if TYPE_CHECKING:
     from cipsec.ra.provisioning import Standing
@@ -167,7 +167,7 @@ def moment(seconds: int | None) -> str | None:
     if seconds is None:
         return None
     try:
-        return show_time(datetime.fromtimestamp(seconds, UTC))
+        return show_time(from_seconds(seconds))
     except (TypeError, ValueError, OverflowError, OSError):
         raise _damaged(f"the time {seconds!r}") from None
 

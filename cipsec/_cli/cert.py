@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import ipaddress
 import re
-import shlex
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from cipsec import shell
 from cipsec._cli.cert_verify import verify
 from cipsec._cli.options import PassphraseFile, command, group
 from cipsec._cli.talk import Talk
@@ -51,7 +51,7 @@ def show(
 
         return show_server(talk, *server, chain=chain, trust=trust, passphrase_file=passphrase_file)
     if trust is not None:
-        hint = f"cipsec cert verify {shlex.quote(given)} --trust {shlex.quote(trust)}"
+        hint = f"cipsec cert verify {shell.quote(given)} --trust {shell.quote(trust)}"
         raise UsageError("--trust is for servers", hint=hint)
     _show_file(talk, given, passphrase_file)
     return None

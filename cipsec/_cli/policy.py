@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import shlex
 from contextlib import closing
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cipsec import safe
+from cipsec import safe, shell
 from cipsec._cli import exits
 from cipsec._cli.options import CaDir, command, group
 from cipsec._cli.talk import Talk
@@ -174,7 +173,7 @@ async def _foresee(folder: CaFolder, hypothesis: Hypothesis) -> Foreseen:
                 now=times.now(),
             )
         except LocalState as error:
-            place = shlex.quote(str(folder.path))
+            place = shell.quote(folder.path)
             raise LocalState(
                 f"the server could not decide now: {error.message}",
                 hint=error.hint or f"cipsec doctor --ca-dir {place}",

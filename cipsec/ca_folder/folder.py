@@ -5,11 +5,10 @@ Making one is left to `founding`.
 
 from __future__ import annotations
 
-import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
-from cipsec import files, ownership
+from cipsec import files, ownership, shell
 from cipsec.ca_folder.keyed import Keyed
 from cipsec.current import CurrentFile
 from cipsec.errors import LocalState, NotFound
@@ -69,7 +68,7 @@ def open_folder(path: Path | None) -> CaFolder:
 
 def waiting(folder: CaFolder) -> LocalState:
     """Return the error of an intermediate CA that has no certificate yet."""
-    place = shlex.quote(str(folder.path))
+    place = shell.quote(folder.path)
     return LocalState(
         f"the CA in {folder.path} waits for its certificate: have {folder.request_file} signed",
         hint=f"cipsec ca init --intermediate --certificate FILE --chain FILE --ca-dir {place}",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import shlex
 import subprocess
 import sys
 import time
@@ -14,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cipsec import shell
 from cipsec.errors import CipsecError, LocalState
 
 LOOPBACK = "127.0.0.1"
@@ -108,7 +108,7 @@ def _argv(arguments: Sequence[str]) -> list[str]:
 
 
 def _shown(arguments: Sequence[str]) -> str:
-    return shlex.join(["cipsec", *arguments])
+    return shell.join(["cipsec", *arguments])
 
 
 def _environment() -> dict[str, str]:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from cryptography import x509
 
-from cipsec import files
+from cipsec import files, shell
 from cipsec.discovery.interfaces import Address, interfaces
 from cipsec.doctor.finding import Remark, fail, ok, typed, warn
 from cipsec.doctor.machine import CLOCK_HINT
@@ -141,7 +141,10 @@ def server(ca: Ca) -> Iterator[Remark]:
     """Tell whether a server runs on the folder."""
     if ca.running is None:
         lock = ca.folder.lock_file
-        yield warn(f"whether a server runs cannot be told from {lock}", f"ls -l {typed(lock)}")
+        yield warn(
+            f"whether a server runs cannot be told from {lock}",
+            shell.command("ls -l", lock, windows="icacls"),
+        )
     else:
         yield ok("a server runs" if ca.running else "no server runs on this machine")
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import stat
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cipsec import shell
 from cipsec.doctor.finding import Remark, fail, many, ok, typed, warn
 from cipsec.doctor.machine import is_installed
 from cipsec.doctor.permissions import mode_of
@@ -18,7 +19,7 @@ from cipsec.ra.notify.directory import Directory, directory
 from cipsec.store import channels as rows
 from cipsec.store.channels import ChannelRow
 from cipsec.store.readonly import ReadOnly
-from cipsec.times import show_duration, show_time
+from cipsec.times import from_seconds, show_duration, show_time
 
 if TYPE_CHECKING:
     import sqlite3
@@ -51,7 +52,10 @@ def _needs(ca: Ca, channel: Channel) -> Iterator[Remark]:
         case Apprise() if not is_installed("apprise"):
             yield fail("apprise is not installed", 'pip install "cipsec[notify]"')
         case Command(argv=(program, *_)) if "/" in program and not is_program(where / program):
-            yield fail(f"{program} cannot be run", f"ls -l {typed(where / program)}")
+            yield fail(
+                f"{program} cannot be run",
+                shell.command("ls -l", where / program, windows="icacls"),
+            )
         case Email(ca_file=Path() as path) | Webhook(ca_file=Path() as path):
             yield from _readable(where / path)
         case Syslog(ca_file=Path() as path):
@@ -81,14 +85,17 @@ def _secret(path: Path) -> Iterator[Remark]:
 def _readable(path: Path) -> Iterator[Remark]:
     """Yield why a file cannot be read; it is opened, and what is in it is nobody's concern."""
     if not path.exists():
-        yield fail(f"there is no file {path}", f"ls -l {typed(path.parent)}")
+        yield fail(f"there is no file {path}", shell.command("ls -l", path.parent, windows="dir"))
     elif not path.is_file():
-        yield fail(f"{path} is not a file", f"ls -ld {typed(path)}")
+        yield fail(f"{path} is not a file", shell.command("ls -ld", path, windows="dir"))
     else:
         try:
             path.open("rb").close()
         except PermissionError:
-            yield fail(f"{path} cannot be read: permission denied", f"ls -l {typed(path)}")
+            yield fail(
+                f"{path} cannot be read: permission denied",
+                shell.command("ls -l", path, windows="icacls"),
+            )
 
 
 def _fares(ca: Ca, channel: Channel, whom: Directory) -> Iterator[Remark]:
@@ -141,7 +148,7 @@ def _failing(row: ChannelRow, since: int | None, now: datetime, test: str) -> Re
 
 
 def _time(seconds: int) -> datetime:
-    return datetime.fromtimestamp(seconds, UTC)
+    return from_seconds(seconds)
 
 
 CHECKS = {"channels": channels}

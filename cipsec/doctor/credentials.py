@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from cipsec.doctor.finding import Remark, fail, many, or_ok, warn
 from cipsec.doctor.policy import asking
@@ -15,7 +15,7 @@ from cipsec.ra.provisioning import Standing
 from cipsec.store import users as rows
 from cipsec.store import uses
 from cipsec.store.users import UserRow
-from cipsec.times import show_duration
+from cipsec.times import from_seconds, show_duration
 
 _FORGOTTEN = timedelta(days=30)  # what lies about so long is not where its maker thinks
 
@@ -58,7 +58,7 @@ def credentials(ca: Ca) -> Iterable[Remark]:
 
 def _forgotten(valid: Iterable[Standing], now: datetime) -> Iterator[Remark]:
     for one in valid:
-        age = now - datetime.fromtimestamp(one.row.created_at, UTC)
+        age = now - from_seconds(one.row.created_at)
         if age > _FORGOTTEN:
             left = f"{one.row.uses - one.used} of {many(one.row.uses, 'use')} left"
             detail = f"{one.row.name}, made by {one.row.created_by} {show_duration(age)} ago, has"

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import TypeVar
 
-from cipsec import files
+from cipsec import files, shell
 from cipsec.errors import CipsecError
 from cipsec.pki.faults import UNREADABLE
 
@@ -126,4 +125,4 @@ def many(count: int, one: str, more: str | None = None) -> str:
 
 def typed(path: Path) -> str:
     """Return a path as one types it in a shell."""
-    return shlex.quote(str(path))
+    return shell.quote(path)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from cipsec import shell
 from cipsec.discovery.interfaces import Address, interfaces
 from cipsec.doctor.authority import lost_addresses
 from cipsec.doctor.finding import Remark, fail, failed, ok, or_ok, typed, warn
@@ -47,7 +48,9 @@ def require_files(path: Path) -> None:
     """Raise Malformed for what is neither file nor folder: a pipe would be waited for."""
     for found in (*path.glob("*"), *path.glob("*/*")):
         if found.exists() and not found.is_file() and not found.is_dir():
-            raise Malformed(f"{found} is not a file", hint=f"ls -ld {typed(found)}")
+            raise Malformed(
+                f"{found} is not a file", hint=shell.command("ls -ld", found, windows="dir")
+            )
 
 
 def whole(endpoint: Endpoint) -> Iterator[Remark]:

@@ -8,7 +8,8 @@ from datetime import timedelta
 from itertools import islice
 from pathlib import Path
 
-from cipsec.doctor.finding import Remark, or_ok, typed, warn
+from cipsec import shell
+from cipsec.doctor.finding import Remark, or_ok, warn
 from cipsec.doctor.subject import Ca
 
 _MOST_FILES = 10_000
@@ -20,7 +21,10 @@ def leftovers(ca: Ca) -> Iterable[Remark]:
     """See that nothing unfinished lies about: a draft of the CA's folder, a key, a copy."""
     return or_ok(
         (
-            warn(f"{path} was left by a command that was killed", f"rm -r {typed(path)}")
+            warn(
+                f"{path} was left by a command that was killed",
+                shell.command("rm -r", path, windows="Remove-Item -Recurse"),
+            )
             for path in _unfinished(ca)
             if _is_old(path, ca)
         ),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import http.client
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from urllib.parse import urlsplit
 
 from cryptography import x509
@@ -20,7 +20,7 @@ from cipsec.ra.publication import CrlConfig
 from cipsec.store import crls
 from cipsec.store.crls import Published
 from cipsec.store.readonly import ReadOnly
-from cipsec.times import show_duration, show_time
+from cipsec.times import from_seconds, show_duration, show_time
 
 _MEANWHILE = timedelta(minutes=1)  # for a server that runs to sign and write the next
 _SIGN = "cipsec ca crl -o list.crl"
@@ -46,13 +46,13 @@ def current(ca: Ca) -> Iterator[Remark]:
 
 
 def _judged(ca: Ca, record: ReadOnly, found: Published) -> Remark:
-    end = datetime.fromtimestamp(found.next_update, UTC)
+    end = from_seconds(found.next_update)
     hint = _LOOK if ca.running else _SIGN
     if ca.now >= end:
         return fail(f"it ended at {show_time(end)}: who looks at it trusts nobody", hint)
     missing = record.read(lambda db: crls.unlisted_since(db, covers=found.covers))
     if missing is not None:
-        since = ca.now - datetime.fromtimestamp(missing, UTC)
+        since = ca.now - from_seconds(missing)
         detail = f"what was revoked {show_duration(abs(since))} ago is not on it"
         if since > _MEANWHILE:
             return (fail if ca.running else warn)(detail, hint)

@@ -8,7 +8,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import TypeVar
 
-from cipsec.doctor.finding import Remark, fail, many, ok, or_ok, typed, warn
+from cipsec import shell
+from cipsec.doctor.finding import Remark, fail, many, ok, or_ok, warn
 from cipsec.doctor.subject import Ca
 from cipsec.errors import Malformed
 from cipsec.ra.allowlist import load, place
@@ -159,7 +160,10 @@ def programs(ca: Ca) -> Iterable[Remark]:
     if not asked:
         return ()
     remarks = (
-        fail(f"the rule {rule.name} asks {path}, which cannot be run", f"ls -l {typed(path)}")
+        fail(
+            f"the rule {rule.name} asks {path}, which cannot be run",
+            shell.command("ls -l", path, windows="icacls"),
+        )
         for rule, path in ((rule, Path(condition.command[0])) for rule, condition in asked)
         if not is_program(path)
     )

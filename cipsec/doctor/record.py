@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from cipsec.doctor.finding import Remark, fail, many, ok, or_ok, typed, warn
+from cipsec import shell
+from cipsec.doctor.finding import Remark, fail, many, ok, or_ok, warn
 from cipsec.doctor.machine import CLOCK_HINT
 from cipsec.doctor.subject import Ca
 from cipsec.errors import StoreFailed
@@ -20,7 +21,7 @@ from cipsec.store.codes import Code
 from cipsec.store.events import Event
 from cipsec.store.readonly import ReadOnly
 from cipsec.store.requests import Waiting
-from cipsec.times import show_duration, show_time
+from cipsec.times import from_seconds, show_duration, show_time
 
 if TYPE_CHECKING:
     import sqlite3
@@ -61,7 +62,10 @@ def _whole(record: ReadOnly) -> Remark:
 
 def space(ca: Ca) -> Iterator[Remark]:
     """See that there is room on the disk: a full one grants nothing."""
-    yield _room(shutil.disk_usage(ca.folder.path).free, f"df -h {typed(ca.folder.path)}")
+    yield _room(
+        shutil.disk_usage(ca.folder.path).free,
+        shell.command("df -h", ca.folder.path, windows="dir"),
+    )
 
 
 def _room(free: int, hint: str) -> Remark:
@@ -166,7 +170,7 @@ def _since(db: sqlite3.Connection, at: int) -> list[Event]:
 
 
 def _time(seconds: int) -> datetime:
-    return datetime.fromtimestamp(seconds, UTC)
+    return from_seconds(seconds)
 
 
 CHECKS = {

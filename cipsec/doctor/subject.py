@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from cipsec import files
+from cipsec import files, shell
 from cipsec.ca_folder import CaFolder
-from cipsec.doctor.finding import typed
 from cipsec.errors import LocalState, Malformed
 from cipsec.ra.config import Config, ServerConfig
 from cipsec.serve.running import is_running
@@ -64,7 +63,9 @@ def is_there(folder: CaFolder) -> bool:
     )
     for path in (*own, *others):
         if files.exists(path) and not path.is_file():
-            raise Malformed(f"{path} is not a file", hint=f"ls -ld {typed(path)}")
+            raise Malformed(
+                f"{path} is not a file", hint=shell.command("ls -ld", path, windows="dir")
+            )
     return any(files.exists(path) for path in own)
 
 

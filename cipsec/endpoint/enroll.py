@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import socket
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from cipsec import times
+from cipsec import shell, times
 from cipsec.endpoint import trust
 from cipsec.endpoint.folder import Draft, Folder, Identity
 from cipsec.endpoint.hook import settle
@@ -273,7 +272,7 @@ def mac_of(request: csr.CertificateRequest) -> Mac | None:
 
 
 def _typed(verb: str, folder: Folder) -> str:
-    return f"cipsec {verb} --identity {shlex.quote(str(folder.path))}"
+    return f"cipsec {verb} --identity {shell.quote(folder.path)}"
 
 
 def require(folder: Folder) -> Identity:

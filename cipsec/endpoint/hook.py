@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
-from cipsec import files
+from cipsec import files, shell
 from cipsec.endpoint.folder import Folder, Identity
 from cipsec.endpoint.trust import Person
 from cipsec.errors import HookFailed, UsageError
@@ -66,7 +66,7 @@ class Hook:
             )
 
     def __str__(self) -> str:
-        return shlex.join(self.argv)
+        return shell.join(self.argv)
 
 
 def settle(folder: Folder, identity: Identity, hook: Hook | None, person: Person) -> None:
@@ -82,7 +82,7 @@ def settle(folder: Folder, identity: Identity, hook: Hook | None, person: Person
     person.tell(f"running the hook {hook}")
     why = _run(hook, _environment(identity))
     if why is not None:
-        again = f"cipsec renew --if-due --identity {shlex.quote(str(folder.path))}"
+        again = f"cipsec renew --if-due --identity {shell.quote(folder.path)}"
         raise HookFailed(
             f"the new certificate is in use, and its hook {hook.argv[0]} {why}",
             hint=f"mend it; `{again}` with the same --hook runs it again",

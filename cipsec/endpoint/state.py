@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
-from shlex import quote
 
+from cipsec import shell
 from cipsec.endpoint.server import Server
 from cipsec.errors import CipsecError, Malformed, Pending
 from cipsec.times import parse_time, show_time
@@ -37,7 +37,9 @@ class CardNeeded:
     def words(self) -> str:
         """Return the options that name it."""
         slot = "" if self.slot == _USUAL_SLOT else f" --slot {self.slot}"
-        return f" --smartcard{slot}" + (f" --reader {quote(self.reader)}" if self.reader else "")
+        return f" --smartcard{slot}" + (
+            f" --reader {shell.quote(self.reader)}" if self.reader else ""
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,12 +77,12 @@ class State:
     def again(self, directory: Path) -> str:
         """Return the command that goes on with the request in the identity folder `directory`."""
         card = self.card.words if self.card else ""
-        return f"cipsec {self.kind} --identity {quote(str(directory))}{card}"
+        return f"cipsec {self.kind} --identity {shell.quote(directory)}{card}"
 
     @staticmethod
     def anew(directory: Path) -> str:
         """Return the command that drops the request in `directory` and makes another."""
-        return f"cipsec enroll -f --identity {quote(str(directory))}"
+        return f"cipsec enroll -f --identity {shell.quote(directory)}"
 
     def to_json(self) -> bytes:
         """Return the state as the file holds it."""

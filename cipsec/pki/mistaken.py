@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import shlex
-
+from cipsec import shell
 from cipsec.errors import Malformed
 from cipsec.pki.faults import UNREADABLE
 
@@ -128,13 +127,17 @@ def _hint(kind: str, source: str) -> str | None:
 
 def see(source: str) -> str | None:
     """Return the hint to look what a file is; None for stdin, which is gone."""
-    return None if source == STDIN else f"see what it is: file {typed(source)}"
+    return (
+        None
+        if source == STDIN
+        else f"see what it is: {shell.command('file', source, windows='dir')}"
+    )
 
 
 def _hint_of_nothing(source: str) -> str | None:
-    return None if source == STDIN else f"ls -l {typed(source)}"
+    return None if source == STDIN else shell.command("ls -l", source, windows="dir")
 
 
 def typed(source: str) -> str:
     """Return the source as one types it in a shell."""
-    return "-" if source == STDIN else shlex.quote(source)
+    return "-" if source == STDIN else shell.quote(source)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import sqlite3
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
 from cipsec.errors import NotFound, UsageError
 from cipsec.store import events, requests
 from cipsec.store.codes import Code
 from cipsec.store.requests import RequestRow, State
-from cipsec.times import show_time
+from cipsec.times import from_seconds, show_time
 
 _SHORTEST_PREFIX = 8
 
@@ -174,5 +174,5 @@ def settled(row: RequestRow, verdict: Verdict) -> Decided | None:
 def _already(row: RequestRow) -> str:
     if row.state == State.GRANTED:
         return f"already granted: certificate {row.serial}"
-    when = show_time(datetime.fromtimestamp(row.decided_at or 0, UTC))
+    when = show_time(from_seconds(row.decided_at or 0))
     return f"already {row.state} by {row.decided_by} at {when}"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from cryptography import x509
@@ -17,7 +17,7 @@ from cipsec.errors import CipsecError, Malformed
 from cipsec.pki import keys
 from cipsec.ra import tables
 from cipsec.store.certificates import CertificateRow
-from cipsec.times import Due, show_duration, show_time
+from cipsec.times import Due, from_seconds, show_duration, show_time
 
 KEYS = {"grace", "earliest", "same_key", "longest", "change_names"}
 
@@ -56,8 +56,8 @@ class Renewals:
         if self.earliest is None:
             return None
         # Not from the beginning, which is back-dated: half a life is half of what it can be used.
-        start = datetime.fromtimestamp(row.issued_at, UTC)
-        return self.earliest.since(start, datetime.fromtimestamp(row.not_after, UTC))
+        start = from_seconds(row.issued_at)
+        return self.earliest.since(start, from_seconds(row.not_after))
 
     def over(self, row: CertificateRow, now: datetime) -> str | None:
         """Return that the grant is too old to be renewed once more, if it is."""
@@ -66,7 +66,7 @@ class Renewals:
             return None
         return (
             f"certificate {row.serial} goes back to a grant of"
-            f" {show_time(datetime.fromtimestamp(granted, UTC))},"
+            f" {show_time(from_seconds(granted))},"
             f" which is not renewed after {show_duration(self.longest)}"
         )
 

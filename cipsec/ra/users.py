@@ -7,7 +7,7 @@ import json
 import os
 import re
 import secrets
-from datetime import UTC, datetime
+from datetime import datetime
 
 from cryptography.exceptions import InvalidKey
 from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 from cipsec.errors import UsageError
 from cipsec.ra.enrollment import UserProof
 from cipsec.store.users import UserRow
-from cipsec.times import show_time
+from cipsec.times import from_seconds, show_time
 
 # OWASP's second choice for Argon2id: 19 MiB, two passes; about 30 ms here, and two at a time.
 _ITERATIONS, _LANES, _MEMORY_KIB, _LENGTH = 2, 1, 19 * 1024, 32
@@ -84,7 +84,7 @@ def objection(row: UserRow, label: str, now: datetime) -> str | None:
     How often it was used is left to whoever grants: the same enrollment again is no further use.
     """
     if has_ended(row, now):
-        until = show_time(datetime.fromtimestamp(row.until or 0, UTC))
+        until = show_time(from_seconds(row.until or 0))
         return f"the password of {row.name} ended at {until}"
     allowed = labels(row)
     if allowed is not None and label not in allowed:

@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
 from cipsec import publishing, times
@@ -178,7 +178,7 @@ def _read(path: Path, seen: Stamp) -> List:
     except (ValueError, IndexError):
         raise Malformed(f"{path} holds no revocation list") from None
     tag = f'"{hashlib.sha256(data).hexdigest()[:32]}"'
-    return List(data, datetime.fromtimestamp(seen[0] // 10**9, UTC), tag)
+    return List(data, times.from_seconds(seen[0] // 10**9), tag)
 
 
 def hand_out(folder: CaFolder) -> Handed:

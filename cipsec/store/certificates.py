@@ -6,9 +6,9 @@ import operator
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
-from datetime import UTC, datetime
+from datetime import datetime
 
-from cipsec.times import show_time
+from cipsec.times import from_seconds, show_time
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class CertificateRow:
     @property
     def ended(self) -> str:
         """Return when it ended, in words."""
-        return f"ended at {show_time(datetime.fromtimestamp(self.not_after, UTC))}"
+        return f"ended at {show_time(from_seconds(self.not_after))}"
 
     def status(self, now: datetime) -> str:
         """Return `valid`, `revoked`, `expired`, or `not yet valid` where a clock was ahead."""

@@ -6,12 +6,11 @@ import operator
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
-from datetime import UTC, datetime
 
 from cipsec.store import chain
 from cipsec.store.chain import Head
 from cipsec.store.codes import Code
-from cipsec.times import show_time
+from cipsec.times import from_seconds, show_time
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +122,6 @@ def when(seconds: int | None) -> str | None:
     if seconds is None:
         return None
     try:
-        return show_time(datetime.fromtimestamp(seconds, UTC))
+        return show_time(from_seconds(seconds))
     except (TypeError, ValueError, OverflowError, OSError):
         return f"not a time: {seconds!r}"

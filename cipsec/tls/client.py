@@ -12,14 +12,13 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from shlex import quote
 from typing import TYPE_CHECKING
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ObjectIdentifier
 
-from cipsec import files, times
+from cipsec import files, shell, times
 from cipsec.errors import (
     BadAnswer,
     CipsecError,
@@ -174,7 +173,7 @@ def _present(context: ssl.SSLContext, credential: Credential) -> None:
     if keys.is_encrypted(files.read(credential.key)):
         raise Locked(
             f"{credential.key} is encrypted",
-            hint=f"openssl pkey -in {quote(str(credential.key))} -out plain.pem",
+            hint=f"openssl pkey -in {shell.quote(credential.key)} -out plain.pem",
         )
     files.read(credential.certificate)
     try:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import functools
 import os
-import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cipsec import shell
 from cipsec.errors import LocalState, Locked, TokenFailed
 from cipsec.token.uri import KeyUri, tool
 
@@ -31,7 +31,7 @@ class Module:
         self.path = path
         self.generation = 0
         self._pid = os.getpid()
-        place = shlex.quote(str(path))
+        place = shell.quote(path)
         files_hint = f"install the token's software, or name another module: ls -l {place}"
         try:
             self._library = pkcs11.lib(str(path))

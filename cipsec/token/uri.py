@@ -5,12 +5,11 @@ A PIN itself never stands in one here: command lines and files with URIs can be 
 
 from __future__ import annotations
 
-import shlex
 from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import quote, unquote, unquote_to_bytes
 
-from cipsec import files
+from cipsec import files, shell
 from cipsec.errors import LocalState, Malformed, UsageError
 
 SCHEME = "pkcs11:"
@@ -165,4 +164,4 @@ def _shown(text: str) -> str:
 
 def tool(module: Path, options: str) -> str:
     """Return how OpenSC's program is told, in a shell, to look at the tokens of a module."""
-    return f"pkcs11-tool --module {shlex.quote(str(module))} {options}"
+    return f"pkcs11-tool --module {shell.quote(module)} {options}"

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import Enum, auto
 
 from rich.cells import cell_len, chop_cells, set_cell_size
 
 from cipsec import safe
+from cipsec.times import from_seconds
 
 Show = Callable[[object], str]  # makes a text from outside harmless, for the terminal at hand
 
@@ -66,9 +67,9 @@ def _ascii(value: object) -> str:
 def utc(at: int) -> datetime:
     """Return a time of the store; the beginning of its time for what cannot be one."""
     try:
-        return datetime.fromtimestamp(at, UTC)
+        return from_seconds(at)
     except (ValueError, OverflowError, OSError):
-        return datetime.fromtimestamp(0, UTC)
+        return from_seconds(0)
 
 
 def fold(text: str, width: int) -> list[str]:

@@ -10,7 +10,7 @@ import logging
 import sqlite3
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from cipsec import times
@@ -127,7 +127,7 @@ def _announce(db: sqlite3.Connection, rows: list[CertificateRow], at: int) -> in
 
 
 def _expiring(row: CertificateRow, at: int) -> Event:
-    end = times.show_time(datetime.fromtimestamp(row.not_after, UTC))
+    end = times.show_time(times.from_seconds(row.not_after))
     left = times.show_duration(timedelta(seconds=row.not_after - at))
     return Event(
         at=at,

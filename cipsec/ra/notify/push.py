@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import shlex
 import sys
 from pathlib import Path
 
-from cipsec import files
+from cipsec import files, shell
 from cipsec.errors import LocalState, Malformed, Unreachable
 from cipsec.ra.notify import sending, words
 from cipsec.ra.notify.blocking import Aside
@@ -72,7 +71,7 @@ def _judged(ended: Ended, path: Path, lines: list[int]) -> str | None:
         raise Unreachable(f"apprise: {ended.trouble or 'it ended without an answer'}") from None
     failed = [f"line {line} {said}" for line, said in results.items() if said != sending.SENT]
     if len(failed) == len(results):
-        place = shlex.quote(str(path))
+        place = shell.quote(path)
         raise Unreachable(
             f"{path}: {'; '.join(failed)}", hint=f"see more with: apprise -vv -b test -c {place}"
         )

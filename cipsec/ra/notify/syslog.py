@@ -8,7 +8,6 @@ import os
 import socket
 import ssl
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 
 from cipsec import safe
@@ -18,6 +17,7 @@ from cipsec.ra.notify.blocking import Aside
 from cipsec.ra.notify.channels import Syslog, Transport
 from cipsec.ra.notify.message import Message, Told
 from cipsec.store.codes import Code
+from cipsec.times import from_seconds
 
 _ERROR, _WARNING, _NOTICE, _INFO = 3, 4, 5, 6  # RFC 5424 section 6.2.1
 _SEVERITY = {
@@ -71,7 +71,7 @@ def entry(told: Told, facility: int, host: str) -> bytes:
 def _entry(told: Told, facility: int, host: str, limit: int) -> bytes:
     event = told.event
     priority = facility * 8 + _SEVERITY.get(event.event, _NOTICE)
-    at = datetime.fromtimestamp(event.at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ").rjust(20, "0")
+    at = from_seconds(event.at).strftime("%Y-%m-%dT%H:%M:%SZ").rjust(20, "0")
     values = "".join(
         f' {name}="{_escaped(value, _IN_ONE_PIECE if name in _WHOLE else limit)}"'
         for name, value in _data(told)

@@ -12,14 +12,13 @@ import hashlib
 import hmac
 import ipaddress
 import json
-import shlex
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import SplitResult
 
-from cipsec import __version__, times
+from cipsec import __version__, shell, times
 from cipsec.errors import Malformed, Unreachable
 from cipsec.ra.notify import network
 from cipsec.ra.notify.blocking import Aside
@@ -80,7 +79,7 @@ def signing_key(path: Path) -> bytes:
     except (binascii.Error, ValueError):
         key = b""
     if not 24 <= len(key) <= 64:  # as the scheme has it
-        place = shlex.quote(str(path))
+        place = shell.quote(path)
         raise Malformed(
             f"{path} holds no webhook secret: whsec_ and 24 to 64 bytes in Base64",
             hint=f"make one with: (printf whsec_; openssl rand -base64 32) > {place}",

@@ -6,12 +6,11 @@ No link approves anything, so there is none; and what a device made up becomes n
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
 
 from cipsec import safe
 from cipsec.ra.notify.message import Message, Told
 from cipsec.store.codes import Code
-from cipsec.times import show_time
+from cipsec.times import from_seconds, show_time
 
 LINES = 50  # of a digest: more are counted
 _SHORT_ID = 12  # hex digits of a request's id, and
@@ -192,4 +191,4 @@ def _all(event: str) -> str:
 
 
 def _at(seconds: int) -> str:
-    return show_time(datetime.fromtimestamp(seconds, UTC))
+    return show_time(from_seconds(seconds))
