@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from cipsec import ownership, shell
+from cipsec import naming, ownership, private, shell
 from cipsec.errors import AlreadyExists, LocalState, Locked
 
 PRIVATE = 0o600
@@ -79,20 +79,9 @@ def create(path: Path, data: bytes, *, mode: int = PRIVATE, inherit: bool = Fals
 def _take_free(temporary: Path, path: Path) -> None:
     """Rename where nothing has the name yet; raise AlreadyExists."""
     try:
-        _take_name(temporary, path)
+        naming.take_free(temporary, path)
     except FileExistsError:
         raise AlreadyExists(f"{path} exists", hint="add -f to overwrite it") from None
-
-
-def _take_name(temporary: Path, path: Path) -> None:
-    """Rename where nothing has the name yet; raise FileExistsError, unlike rename itself."""
-    try:
-        os.link(temporary, path)
-    except FileExistsError:
-        raise
-    except OSError:  # a file system without hard links, such as FAT on a USB stick
-        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL))
-        temporary.replace(path)
 
 
 def replace(path: Path, data: bytes, *, mode: int = PRIVATE) -> None:
@@ -107,7 +96,7 @@ def replace(path: Path, data: bytes, *, mode: int = PRIVATE) -> None:
 def _take_over(temporary: Path, path: Path) -> None:
     if path.exists() and not path.is_file():  # root could rename over /dev/null
         raise LocalState(f"{path} is not a file that can be replaced")
-    temporary.replace(path)
+    naming.replace(temporary, path)
 
 
 @contextlib.contextmanager
@@ -124,14 +113,9 @@ def new_file(path: Path, *, overwrite: bool = False, mode: int = PRIVATE) -> Ite
         with temporary.open("rb+") as file:
             os.fsync(file.fileno())
         if overwrite:
-            if path.exists() and not path.is_file():
-                raise LocalState(f"{path} is not a file that can be replaced")
-            temporary.replace(path)
-            return
-        try:
-            _take_name(temporary, path)
-        except FileExistsError:
-            raise AlreadyExists(f"{path} exists", hint="add -f to overwrite it") from None
+            _take_over(temporary, path)
+        else:
+            _take_free(temporary, path)
 
 
 def append_line(path: Path, line: bytes) -> None:
@@ -140,7 +124,7 @@ def append_line(path: Path, line: bytes) -> None:
     One write, so that two programs do not mix their lines; a line that was cut off stays alone.
     """
     try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        private.folder(path.parent)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, PRIVATE)
         with os.fdopen(descriptor, "r+b", buffering=0) as file:
             end = file.seek(0, os.SEEK_END)
@@ -192,8 +176,7 @@ def _temporary(path: Path, mode: int) -> Iterator[tuple[BinaryIO, Path]]:
         raise LocalState(f"{path} is not the name of a file")
     temporary = path.with_name(f".{path.name[:40]}.{secrets.token_hex(6)}")
     try:
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-        with os.fdopen(descriptor, "wb") as file:
+        with os.fdopen(_new(temporary, mode), "wb") as file:
             yield file, temporary
         sync_directory(path.parent)
     except OSError as error:
@@ -201,6 +184,12 @@ def _temporary(path: Path, mode: int) -> Iterator[tuple[BinaryIO, Path]]:
     finally:
         with contextlib.suppress(OSError):  # the one on the way says more
             temporary.unlink(missing_ok=True)
+
+
+def _new(path: Path, mode: int) -> int:
+    if mode == PRIVATE:
+        return private.new_file(path)
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
 
 
 @contextlib.contextmanager
@@ -238,14 +227,14 @@ def new_directory(path: Path, *, inherit: bool = False) -> Iterator[Path]:
     draft = path.with_name(f".{path.name}.{secrets.token_hex(6)}")
     try:
         if inherit:
-            ownership.make_folder(draft, mode=0o700)
+            ownership.private_folder(draft)
         else:
             draft.parent.mkdir(parents=True, exist_ok=True)
-            draft.mkdir(mode=0o700)
+            private.new_folder(draft)
         yield draft
         if path.is_dir():
             path.rmdir()
-        draft.rename(path)
+        naming.rename(draft, path)
         sync_directory(path.parent)
     except OSError as error:
         raise LocalState(f"{path} cannot be made: {reason(error)}") from None

@@ -6,7 +6,7 @@ import contextlib
 import os
 from pathlib import Path
 
-from cipsec import shell
+from cipsec import private, shell
 
 
 def pass_on(descriptor: int, heir: Path) -> None:
@@ -31,11 +31,21 @@ def make_lock(path: Path) -> None:
         _pass_on_new(path, os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644))
 
 
-def make_folder(path: Path, *, mode: int = 0o777) -> None:
-    """Make a folder, and those around it that are missing, for their owner; raise OSError."""
-    if not path.parent.exists():
-        make_folder(path.parent)
-    path.mkdir(mode=mode)
+def private_folder(path: Path) -> None:
+    """Make a private folder, and those around it that are missing, for their owner; raise OSError."""
+    _make_folders(path.parent)
+    private.new_folder(path)
+    _pass_on_folder(path)
+
+
+def _make_folders(path: Path) -> None:
+    if not path.exists():
+        _make_folders(path.parent)
+        path.mkdir(exist_ok=True)
+        _pass_on_folder(path)
+
+
+def _pass_on_folder(path: Path) -> None:
     if _is_root():
         _pass_on_new(path, os.open(path, os.O_RDONLY | os.O_NOFOLLOW))
 

@@ -15,8 +15,8 @@ ROOT = Path(cipsec.__file__).parent
 # Every part of the package imports from those on lines above its own, and from itself.
 LAYERS = (
     {"version"},
-    {"errors", "shell"},
-    {"ownership"},
+    {"errors", "shell", "private"},
+    {"naming", "ownership"},
     {"files", "safe", "times", "current", "python"},
     {"named"},
     {"pki", "store"},

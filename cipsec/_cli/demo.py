@@ -50,12 +50,12 @@ def demo(talk: Talk, *, model: Model = "combined", keep: Keep = None) -> None:
 
 def _new(folder: Path) -> Path:
     """Make the folder where everything is to stay; raise LocalState."""
-    from cipsec import files
+    from cipsec import files, private
     from cipsec.errors import LocalState
 
     files.require_free(folder)
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        private.folder(folder)
     except OSError as error:
         raise LocalState(f"{folder} cannot be made: {files.reason(error)}") from None
     return folder

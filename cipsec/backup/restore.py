@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from cipsec import files
+from cipsec import files, naming, shell
 from cipsec.backup.facts import Facts
 from cipsec.backup.read import unpack
 from cipsec.ca_folder import CaFolder, fingerprint
@@ -145,17 +145,26 @@ def _beside(place: Path, what: str, now: datetime) -> Path:
 def _exchange(place: Path, target: Path, now: datetime) -> Path:
     """Set the old folder aside and give the new one its name; return where the old one is."""
     aside = _beside(place, "replaced", now)
-    with _nobody_serves(place):
-        try:
-            place.rename(aside)
-            target.rename(place)
-            files.sync_directory(place.parent)
-        except OSError as error:
-            raise LocalState(
-                f"{place} cannot be exchanged: {files.reason(error)}",
-                hint=f"the restored CA is in {target}, the old one in {aside}",
-            ) from None
+    if shell.WINDOWS:  # no folder gets another name while a file in it is open, as the lock is
+        with _nobody_serves(place):
+            pass
+        _rename(place, aside, target)
+    else:
+        with _nobody_serves(place):
+            _rename(place, aside, target)
     return aside
+
+
+def _rename(place: Path, aside: Path, target: Path) -> None:
+    try:
+        naming.rename(place, aside)
+        naming.rename(target, place)
+        files.sync_directory(place.parent)
+    except OSError as error:
+        raise LocalState(
+            f"{place} cannot be exchanged: {files.reason(error)}",
+            hint=f"the restored CA is in {target}, the old one in {aside}",
+        ) from None
 
 
 @contextlib.contextmanager

@@ -18,7 +18,7 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from cipsec import files
+from cipsec import files, naming
 from cipsec.ca.authority import Authority
 from cipsec.errors import LocalState, Malformed
 from cipsec.pki import keys
@@ -109,7 +109,7 @@ class Generation:
         """Remove the folder and the key in it, in one step as others see it; raise LocalState."""
         dead = self.path.with_name(f".{self.path.name}.{secrets.token_hex(6)}")
         try:
-            self.path.rename(dead)
+            naming.rename(self.path, dead)
             files.sync_directory(self.path.parent)
             shutil.rmtree(dead)
         except OSError as error:

@@ -140,7 +140,7 @@ def multicast(machine: Machine) -> Iterator[Remark]:
 def _carries_multicast(sysfs: Path, name: str) -> bool:
     """Tell what Linux says of an interface; where it does not say, nothing is known against it."""
     with suppress(OSError, ValueError):
-        return bool(int((sysfs / name / "flags").read_text(), 16) & _IFF_MULTICAST)
+        return bool(int((sysfs / name / "flags").read_text("ascii"), 16) & _IFF_MULTICAST)
     return True
 
 

@@ -7,8 +7,9 @@
 
 Two files cannot be replaced in one step, but one name can: an identity is made whole in `next`,
 gets a number by one rename, and comes into use when `current` is replaced by another. The next run
-finishes what is interrupted. Windows gives links to administrators only: there `current` is a file
-with the number, and the paths shown lead into the numbered folder.
+finishes what is interrupted. Windows gives links to administrators only, and replaces none that
+leads to a folder: there `current` is a file with the number, and the paths shown lead into the
+numbered folder.
 """
 
 from __future__ import annotations
@@ -16,7 +17,6 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
-import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,7 +24,7 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from cipsec import files, ownership
+from cipsec import files, naming, ownership, private, shell
 from cipsec.endpoint.state import State
 from cipsec.errors import AlreadyExists, CipsecError, LocalState, Malformed
 from cipsec.pki import csr, keys
@@ -96,7 +96,7 @@ class Folder:
         Raises Locked when another run is at work, LocalState when the folder cannot be written.
         """
         try:
-            self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            private.folder(self.path)
         except OSError as error:
             raise LocalState(f"{self.path} cannot be used: {files.reason(error)}") from None
         busy = f"another cipsec is at work in {self.path}"
@@ -185,7 +185,7 @@ class Folder:
             files.replace(self._next / _HOOK, b"")
         with self._writing():
             # A draft that has a certificate is complete, and `_recover` goes on from here.
-            (self._next / _UNTRIED).rename(self._next / _CERTIFICATE)
+            naming.rename(self._next / _UNTRIED, self._next / _CERTIFICATE)
             files.sync_directory(self._next)
         self._recover()
 
@@ -203,13 +203,14 @@ class Folder:
         if self._next.exists():
             with self._writing():
                 dead = self.path / f".next.{secrets.token_hex(6)}"
-                self._next.rename(dead)
-                shutil.rmtree(dead)
+                naming.rename(self._next, dead)
+                naming.remove_unused(dead)
 
     def _recover(self) -> None:
         with self._writing():
             if (self._next / _CERTIFICATE).exists():
-                self._next.rename(self.path / str(max(self._numbers(), default=0) + 1))
+                number = max(self._numbers(), default=0) + 1
+                naming.rename(self._next, self.path / str(number))
                 files.sync_directory(self.path)
             newest = str(max(self._numbers(), default=0))
             if newest != "0" and newest != self._number_in_use(damaged="0"):
@@ -218,13 +219,16 @@ class Folder:
 
     def _use(self, number: str) -> None:
         """Point `current` at a numbered folder, in one step."""
+        if shell.WINDOWS:
+            files.replace(self._current, number.encode())
+            return
         temporary = self.path / f".current.{secrets.token_hex(6)}"
         try:
             for name in _LINKED:
                 if not (self.path / name).is_symlink():
                     (self.path / name).symlink_to(Path("current") / name)
             temporary.symlink_to(number, target_is_directory=True)
-        except (OSError, NotImplementedError):
+        except (OSError, NotImplementedError):  # a file system without links
             files.create(temporary, number.encode())
         temporary.replace(self._current)
         files.sync_directory(self.path)
@@ -234,7 +238,7 @@ class Folder:
             if path.name.startswith((".next.", ".current.", "..current.")) or (
                 path.name.isdecimal() and path.name != newest
             ):
-                shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+                naming.remove_unused(path)
 
     def _numbers(self) -> list[int]:
         return [int(p.name) for p in self.path.iterdir() if p.name.isdecimal() and p.is_dir()]

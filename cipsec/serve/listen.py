@@ -69,7 +69,12 @@ def bind(listen: Listen) -> list[socket.socket]:
     return sockets
 
 
-_TAKEN = frozenset({errno.EADDRINUSE})
+# The latter where, on Windows, it is another program's alone.
+_TAKEN = frozenset({errno.EADDRINUSE, errno.EACCES})
+
+
+# What lets a server start again at once lets others take its port as well, but on Windows alone.
+_ALONE: int = getattr(socket, "SO_EXCLUSIVEADDRUSE", socket.SO_REUSEADDR)
 
 
 def _bound(family: socket.AddressFamily, address: str, port: int) -> socket.socket:
@@ -78,7 +83,7 @@ def _bound(family: socket.AddressFamily, address: str, port: int) -> socket.sock
         if socket.has_ipv6 and family is socket.AF_INET6:
             # Two sockets rather than one for both: peers are seen under their plain address.
             bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.setsockopt(socket.SOL_SOCKET, _ALONE, 1)
         bound.bind((address, port))
         bound.listen(_BACKLOG)
         bound.setblocking(False)  # the standard library's signature

@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from cipsec.ca_folder import CaFolder
 from cipsec.est import wire
+from cipsec.serve import listen
 from cipsec.serve.listen import Listen
 from tests.bench import load
 from tests.support import ca, programs, serving
@@ -32,6 +33,16 @@ def lab(tmp_path: Path) -> Path:
     """A CA folder that grants to everybody."""
     ca.make(tmp_path / "ca", policy="lab")
     return tmp_path / "ca"
+
+
+def test_a_port_is_a_servers_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On Windows by an option that is not there; the usual one would let others take it as well."""
+    monkeypatch.setattr(listen, "_ALONE", socket.SO_KEEPALIVE)
+    [bound] = listen.bind(Listen("127.0.0.1", 0))
+    with bound:
+        options = [bound.getsockopt(socket.SOL_SOCKET, one) for one in
+                   (socket.SO_KEEPALIVE, socket.SO_REUSEADDR)]  # fmt: skip
+    assert options == [1, 0]
 
 
 def _context(server: Serving) -> ssl.SSLContext:
