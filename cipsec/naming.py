@@ -7,6 +7,7 @@ ca.toml, a scanner for viruses that looks at what is new. What is written is lef
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import time
 from collections.abc import Callable
@@ -14,7 +15,16 @@ from pathlib import Path
 
 from cipsec import shell
 
+_DEVICE = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNORECASE)
 _PATIENCE_SECONDS, _AGAIN_SECONDS = 3.0, 0.02
+
+
+def is_device(name: str) -> bool:
+    """Tell whether Windows takes a file's name for that of a device: what is written there is lost.
+
+    To be refused everywhere: a CA's folder is copied to another machine one day.
+    """
+    return _DEVICE.fullmatch(name) is not None
 
 
 def rename(path: Path, to: Path) -> None:

@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from cipsec import files, naming, shell
-from cipsec.errors import AlreadyExists, LocalState
+from cipsec.errors import AlreadyExists, LocalState, UsageError
+from cipsec.ra.allowlist import place
+from cipsec.ra.vendors import settings
 
 
 class _Held:
@@ -29,6 +31,15 @@ def windows(monkeypatch: pytest.MonkeyPatch) -> None:
     """As on Windows, and in a hurry."""
     monkeypatch.setattr(shell, "WINDOWS", True)
     monkeypatch.setattr(naming, "_AGAIN_SECONDS", 0.0)
+
+
+@pytest.mark.parametrize("name", ["con", "NUL", "com1", "Aux.old"])
+def test_names_of_devices(name: str) -> None:
+    """What Windows takes for one, names neither a list nor a vendor."""
+    for check in place.check_name, settings.check_name:
+        with pytest.raises(UsageError):
+            check(name)
+    assert place.check_name(f"{name[0]}-line") == settings.check_name(f"{name[0]}-line")
 
 
 @pytest.mark.usefixtures("windows")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import getpass
 import sys
 from pathlib import Path
@@ -32,13 +33,25 @@ def secret(talk: Talk, prompt: str, *, file: str | None, option: str, twice: boo
 
 def _from_file(file: str, option: str) -> str:
     if file == "-":
-        text = sys.stdin.buffer.readline(_SECRET_LIMIT)
+        data = sys.stdin.buffer.readline(_SECRET_LIMIT)
     else:
-        text = named.read(Path(file), limit=_SECRET_LIMIT).split(b"\n", 1)[0]
+        data = named.read(Path(file), limit=_SECRET_LIMIT)
     try:
-        return _not_empty(text.decode("utf-8").rstrip("\r\n"), f"what {option} gives")
+        return _not_empty(_first_line(data), f"what {option} gives")
     except UnicodeDecodeError:
         raise UsageError(f"what {option} gives is not UTF-8 text") from None
+
+
+def _first_line(data: bytes) -> str:
+    """Return the first line without its end; what Windows writes before a text is no part of it.
+
+    Notepad marks UTF-8; PowerShell's > writes UTF-16. Raises UnicodeDecodeError.
+    """
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        text = data.decode("utf-16")
+    else:
+        text = data.split(b"\n", 1)[0].decode("utf-8-sig")
+    return text.split("\n", 1)[0].rstrip("\r\n")
 
 
 def _not_empty(text: str, what: str) -> str:

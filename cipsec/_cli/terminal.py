@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import sys
+from typing import TextIO
 
 _PATH = "/dev/tty"
 
@@ -15,7 +16,7 @@ def is_there() -> bool:
     A request may come by a pipe or a file, or a log take stderr. Whoever gives /dev/null as stdin,
     or starts the command behind the shell's back (`&`), wants no question: it would wait for ever.
     """
-    hears, sees = sys.stdin.isatty(), sys.stderr.isatty()
+    hears, sees = _is_terminal(sys.stdin), _is_terminal(sys.stderr)
     if hears and sees:
         return _is_in_front(sys.stdin.fileno())
     return (hears or (sees and _carries_data())) and _can_be_opened()
@@ -37,6 +38,18 @@ def readline() -> str:
         return sys.stdin.readline()
     with open(_PATH, encoding="utf-8", errors="replace") as terminal:  # noqa: PTH123  # a device
         return terminal.readline()
+
+
+def _is_terminal(stream: TextIO) -> bool:
+    if sys.platform != "win32" or not stream.isatty():
+        return stream.isatty()
+    # Of NUL, which a scheduled task may have for stdin, Windows says that it is one as well.
+    import ctypes
+    import msvcrt
+
+    mode = ctypes.c_ulong()
+    handle = ctypes.c_void_p(msvcrt.get_osfhandle(stream.fileno()))
+    return ctypes.windll.kernel32.GetConsoleMode(handle, ctypes.byref(mode)) != 0
 
 
 def _carries_data() -> bool:

@@ -86,7 +86,7 @@ def load(path: Path) -> Config:
 def parse(data: bytes) -> Config:
     """Read the text of ca.toml; raise Malformed naming table and key."""
     try:
-        found = tomllib.loads(data.decode("utf-8"))
+        found = tomllib.loads(data.decode("utf-8-sig"))  # Notepad marks it
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise Malformed(f"this is not TOML: {error}") from None
     tables.known(found, _TABLES, "")

@@ -101,6 +101,16 @@ def test_check(on_ca: Cipsec, tmp_path: Path, password: Path) -> None:
     assert as_json.json["error"]["kind"] == "credentials_refused"
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
+def test_a_password_as_windows_writes_it(on_ca: Cipsec, password: Path, encoding: str) -> None:
+    """Notepad marks UTF-8, and PowerShell's > writes UTF-16; the password is the same."""
+    on_ca("user", "add", "alice", "--password-file", password)
+    said = password.read_text().strip() + "\r\nand another line\r\n"
+    mark = "\ufeff" if encoding.endswith("e") else ""
+    password.write_bytes((mark + said).encode(encoding))
+    assert on_ca("user", "check", "alice", "--password-file", password).code == 0
+
+
 @pytest.mark.parametrize("verb", ["remove", "set-password", "check"])
 def test_unknown(on_ca: Cipsec, password: Path, verb: str) -> None:
     """A user who is not there is exit 3."""

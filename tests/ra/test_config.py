@@ -30,6 +30,11 @@ def test_defaults() -> None:
     assert read.server.retry_after == timedelta(seconds=5)
 
 
+def test_a_mark_of_an_editor_is_no_content() -> None:
+    """Notepad writes one before what it saves as UTF-8."""
+    assert config.parse(b"\xef\xbb\xbf" + RULE.encode()) == config.parse(RULE.encode())
+
+
 def test_everything() -> None:
     """Each key is read."""
     text = (

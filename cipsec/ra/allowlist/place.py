@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from cipsec import files
+from cipsec import files, naming
 from cipsec.errors import Malformed, UsageError
 from cipsec.ra.allowlist.lines import FILE_LIMIT
 
@@ -33,6 +33,8 @@ def check_name(name: str) -> str:
             f"{name!r} cannot be the name of a list",
             hint="letters, digits, dots, dashes and underscores, at most 64; without .csv",
         )
+    if naming.is_device(name):
+        raise UsageError(f"{name!r} is a device on Windows", hint="choose another name")
     return name
 
 

@@ -6,6 +6,7 @@ import re
 import tomllib
 from dataclasses import dataclass, fields
 
+from cipsec import naming
 from cipsec.errors import Malformed, UsageError
 
 _VENDOR_ID = re.compile(r"(?:0x)?([0-9A-Fa-f]{1,4})")
@@ -47,6 +48,8 @@ def check_name(name: str) -> str:
             f"{name!r} is not a name for a vendor",
             hint="use letters, digits and . _ -, at most 64, beginning with a letter or digit",
         )
+    if naming.is_device(name):
+        raise UsageError(f"{name!r} is a device on Windows", hint="choose another name")
     return name
 
 
@@ -68,7 +71,7 @@ def show_vendor_ids(vendor_ids: frozenset[int]) -> list[str]:
 def parse(data: bytes, source: str) -> Settings:
     """Read a vendor's settings in TOML; raise Malformed naming `source` and what is wrong."""
     try:
-        table = tomllib.loads(data.decode("utf-8"))
+        table = tomllib.loads(data.decode("utf-8-sig"))  # Notepad marks it
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Malformed(f"{source} is not TOML: {error}") from None
     unknown = sorted(set(table) - {"vendor_ids", *SWITCHES})
