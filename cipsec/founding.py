@@ -18,7 +18,9 @@ from cipsec import files
 from cipsec.ca import fitness, issuers
 from cipsec.ca.authority import self_signed, subordinate_request
 from cipsec.ca.fitness import Chain
-from cipsec.ca_folder import CaFolder, certificates_in, waiting
+from cipsec.ca_folder import CaFolder, Generation, certificates_in, waiting
+from cipsec.ca_folder.generation import load_request, to_pem
+from cipsec.ca_folder.key_place import Held
 from cipsec.errors import AlreadyExists, LocalState, Malformed, NotFound, Unfit
 from cipsec.pki import keys
 from cipsec.pki.issued import is_root
@@ -28,9 +30,6 @@ from cipsec.store import events
 from cipsec.store.codes import Code
 from cipsec.store.database import Database
 from cipsec.store.events import Event
-from cipsec.token.keys import OnToken
-
-_OUTSIDE = "# The CA's key is on this PKCS#11 token, and in no copy of this folder.\n"
 
 
 def free_folder(path: Path | None) -> CaFolder:
@@ -77,10 +76,7 @@ def create(
 
 def fill(draft: CaFolder, text: bytes, key: keys.PrivateKey, passphrase: str | None) -> None:
     """Put into a new folder what every CA has, but for its certificate."""
-    if isinstance(key, OnToken):
-        files.create(draft.token_file, f"{_OUTSIDE}{key.uri}\n".encode(), mode=files.PUBLIC)
-    else:
-        files.create(draft.key_file, keys.to_pem(key, passphrase))
+    draft.key_place.put(Held.of(key, passphrase))
     files.create(draft.config_file, text, mode=files.PUBLIC)
     for place in (draft.allowlists_folder, draft.vendors_folder):
         place.mkdir()
@@ -146,12 +142,12 @@ def install(
     Also in place of an earlier one for the same key and name, which ends with that. Raises Unfit
     with all that speaks against it; then nothing has changed.
     """
-    key = _key(folder)
-    own = next((one for one in given if _is_for(one, key)), given[0])
-    chain = Chain(own, issuers.above(own, given))
-    require_fit(chain, key, now, _renamed(folder, own))
     with folder.keys_held():  # two at once would leave one's chain with the other's certificate
-        _put(folder, chain)
+        key = _key(folder)
+        own = next((one for one in given if is_for(one, key)), given[0])
+        chain = Chain(own, issuers.above(own, [*given, *certificates_in(folder.chain_file)]))
+        require_fit(chain, key, now, renamed(folder, own))
+        put(folder, chain)
     _record(folder, own, "taken in", by=by, now=now)
     return fitness.cautions(chain)
 
@@ -183,7 +179,7 @@ def require_fit(
         )
 
 
-def _renamed(folder: CaFolder, own: x509.Certificate) -> list[fitness.Objection]:
+def renamed(folder: CaFolder, own: x509.Certificate) -> list[fitness.Objection]:
     """Return the objection to another name than the certificates in force were issued under."""
     if folder.is_waiting() or own.subject == folder.certificate().subject:
         return []
@@ -192,37 +188,31 @@ def _renamed(folder: CaFolder, own: x509.Certificate) -> list[fitness.Objection]
     return [fitness.Objection(what, f"have it issued again, for the subject {was}")]
 
 
-def _put(folder: CaFolder, chain: Chain) -> None:
+def put(place: CaFolder | Generation, chain: Chain) -> None:
     """Exchange certificate and chain so that whenever this ends, one fits the other.
 
-    While there are two files, the chain has the CAs above the old certificate and the new.
+    While there are two files, the chain has the CAs above the old certificate and the new. Raises
+    Malformed for a root's, LocalState.
     """
     if not chain.above:
         raise Malformed("this certificate is a root's, signed with its own key")
-    above = _pem(chain.above)
-    before = [c for c in certificates_in(folder.chain_file) if c not in chain.above]
-    files.replace(folder.chain_file, above + _pem(before), mode=files.PUBLIC)
-    files.replace(folder.certificate_file, _pem([chain.own]), mode=files.PUBLIC)
+    above = to_pem(chain.above)
+    before = [c for c in certificates_in(place.chain_file) if c not in chain.above]
+    files.replace(place.chain_file, above + to_pem(before), mode=files.PUBLIC)
+    files.replace(place.certificate_file, to_pem([chain.own]), mode=files.PUBLIC)
     if before:
-        files.replace(folder.chain_file, above, mode=files.PUBLIC)
-
-
-def _pem(certificates: Sequence[x509.Certificate]) -> bytes:
-    return b"".join(one.public_bytes(Encoding.PEM) for one in certificates)
+        files.replace(place.chain_file, above, mode=files.PUBLIC)
 
 
 def _key(folder: CaFolder) -> keys.PublicKey:
     """Return the public key that the CA's certificate is to be for; raise Malformed."""
     if not folder.is_waiting():
         return keys.served(folder.certificate().public_key())
-    try:
-        parsed = x509.load_pem_x509_csr(files.read(folder.request_file))
-        return keys.served(parsed.public_key())
-    except ValueError:
-        raise Malformed(f"{folder.request_file} holds no request") from None
+    return keys.served(load_request(folder.request_file).public_key())
 
 
-def _is_for(certificate: x509.Certificate, key: keys.PublicKey) -> bool:
+def is_for(certificate: x509.Certificate, key: keys.PublicKey) -> bool:
+    """Tell whether a certificate, which may be a strange one, is for this key."""
     try:
         return keys.spki(certificate.public_key()) == keys.spki(key)
     except (ValueError, TypeError):
@@ -246,9 +236,9 @@ def adopt(
     with files.new_directory(folder.path) as place:
         draft = CaFolder(place)
         fill(draft, text, key, wanted.passphrase)
-        files.create(draft.certificate_file, _pem([chain.own]), mode=files.PUBLIC)
+        files.create(draft.certificate_file, to_pem([chain.own]), mode=files.PUBLIC)
         if chain.above:
-            files.create(draft.chain_file, _pem(chain.above), mode=files.PUBLIC)
+            files.create(draft.chain_file, to_pem(chain.above), mode=files.PUBLIC)
             again = subordinate_request(chain.own.subject, key).public_bytes(Encoding.PEM)
             files.create(draft.request_file, again, mode=files.PUBLIC)
         _record(draft, chain.own, "imported", by=by, now=now)
@@ -261,7 +251,7 @@ def chain_of(key: keys.PrivateKey, given: Sequence[x509.Certificate], now: datet
     Raises Malformed when none is for the key, Unfit with all that speaks against the CA.
     """
     public = key.public_key()
-    own = next((one for one in given if _is_for(one, public)), None)
+    own = next((one for one in given if is_for(one, public)), None)
     if own is None:
         raise Malformed(
             "none of the certificates given is for the key",

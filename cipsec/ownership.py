@@ -32,7 +32,7 @@ def make_lock(path: Path) -> None:
 
 
 def private_folder(path: Path) -> None:
-    """Make a private folder, and those around it that are missing, for their owner; raise OSError."""
+    """Make a private folder, and those around that are missing, for their owner; raise OSError."""
     _make_folders(path.parent)
     private.new_folder(path)
     _pass_on_folder(path)

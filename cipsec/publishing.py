@@ -99,7 +99,7 @@ def why_due(
         return why
     for one in folder.previous():
         root = one.certificate()
-        ended = root.not_valid_after_utc <= now
+        ended = one.ends() <= now
         why = None if ended else measure.objection(known(database, root), root, one.crl_file)
         if why:
             return f"of the former root {fingerprint(root)[:16]}: {why}"
@@ -126,7 +126,7 @@ def former(folder: CaFolder, *, now: datetime) -> list[bytes]:
     Raises LocalState.
     """
     before = folder.previous()
-    living = (one for one in before if one.certificate().not_valid_after_utc > now)
+    living = (one for one in before if one.ends() > now)
     return [read(one.crl_file) for one in living if files.exists(one.crl_file)]
 
 

@@ -1,8 +1,12 @@
-"""`cipsec ca init --intermediate`: first a request, then the certificate that was made of it."""
+"""`cipsec ca init --intermediate`: first a request, then the certificate that was made of it.
+
+Also the next one of `cipsec ca rollover`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +17,8 @@ from cipsec._cli.talk import Talk
 from cipsec.errors import AlreadyExists, LocalState
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from cryptography import x509
 
     from cipsec.ca_folder import CaFolder
@@ -28,17 +34,17 @@ def request(talk: Talk, given: Given, output: str | None, *, force: bool) -> Non
     ca_new.check(given, title)
     kind = keys.KeyType.parse(given.key_type or keys.KeyType.EC_P256)
     place = founding.free_folder(given.ca_dir).path
-    copy = _copy(output, force=force)
+    copy = copy_of(output, force=force)
     wanted = founding.Wanted(title, given.hosts, given.policy, ca_new.new_passphrase(talk, given))
     key = ca_new.key_on_token(talk, given) or keys.generate(kind)
     folder = founding.request(place, wanted, subject=subject, key=key)
     pem = files.read(folder.request_file)
     if copy:
-        _write(copy, pem, folder, force=force)
+        write(copy, pem, folder.request_file, force=force)
     _report(talk, folder, pem, given, raw=output == "-")
 
 
-def _copy(output: str | None, *, force: bool) -> Path | None:
+def copy_of(output: str | None, *, force: bool) -> Path | None:
     """Return where a copy of the request goes; refused before anything is made."""
     if output in (None, "-"):
         return None
@@ -50,12 +56,13 @@ def _copy(output: str | None, *, force: bool) -> Path | None:
     return path
 
 
-def _write(path: Path, pem: bytes, folder: CaFolder, *, force: bool) -> None:
-    write = files.replace if force else files.create
+def write(path: Path, pem: bytes, request: Path, *, force: bool) -> None:
+    """Write the copy of a request that is made; raise LocalState, AlreadyExists, with its place."""
+    lay_down = files.replace if force else files.create
     try:
-        write(path, pem, mode=files.PUBLIC)
+        lay_down(path, pem, mode=files.PUBLIC)
     except LocalState as error:
-        hint = f"the request is made: {folder.request_file}"
+        hint = f"the request is made: {request}"
         raise type(error)(error.message, hint=hint) from None
 
 
@@ -83,7 +90,7 @@ def _report(talk: Talk, folder: CaFolder, pem: bytes, given: Given, *, raw: bool
 
 def install(talk: Talk, given: Given, paths: Sequence[Path]) -> None:
     """Take the certificate in, with the CAs above it."""
-    from cipsec import founding
+    from cipsec import founding, rollover
     from cipsec.serve.running import is_running
 
     options = ("--name", "--subject", "--key-type", "--days", "--host")
@@ -91,8 +98,15 @@ def install(talk: Talk, given: Given, paths: Sequence[Path]) -> None:
     given.refuse(*options, *secrets, because="the folder is made, and only the certificate missing")
     folder = founding.intermediate(given.ca_dir)
     found = [one for path in paths for one in certificates(path)]
-    for caution in founding.install(folder, found, by=actor.name(), now=times.now()):
+    now = times.now()
+    with closing(folder.store()) as database:
+        step = rollover.Step(folder, database, actor.name(), now)
+        is_next, cautions = rollover.install(step, found)
+    for caution in cautions:
         talk.warn(caution)
+    if is_next:
+        _tell_next(talk, folder, given, now)
+        return
     record = ca_new.record(talk, folder) | {"state": "ready"} | ca_new.root_record(talk, folder)
     talk.fields("ca", record)
     talk.say("cipsec: endpoints are to trust the root: compare root sha256")
@@ -100,6 +114,14 @@ def install(talk: Talk, given: Given, paths: Sequence[Path]) -> None:
         talk.say("cipsec: the server that runs takes it up within seconds")
         return
     talk.say(f"cipsec: next: cipsec ca serve{ca_new.at(given.ca_dir)}")
+
+
+def _tell_next(talk: Talk, folder: CaFolder, given: Given, now: datetime) -> None:
+    from cipsec._cli import ca_rollover_shown
+
+    ca_rollover_shown.report(talk, folder, now)
+    talk.say("cipsec: the next intermediate is handed out at /cacerts; the present one issues")
+    talk.say(f"cipsec: next: cipsec ca rollover --activate{ca_new.at(given.ca_dir)}")
 
 
 def certificates(path: Path) -> list[x509.Certificate]:

@@ -3,32 +3,27 @@
 from __future__ import annotations
 
 from contextlib import closing
-from datetime import timedelta
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from cipsec import times
-from cipsec._cli import actor, ask, exits
+from cipsec._cli import actor, ask, ca_rollover_next, ca_rollover_shown, exits
 from cipsec._cli.ca_issue import passphrase
-from cipsec._cli.options import KEY_TYPES, CaDir, DryRun, PassphraseFile, Yes
+from cipsec._cli.ca_rollover_next import DAYS, Wanted
+from cipsec._cli.options import KEY_TYPES, CaDir, DryRun, Force, PassphraseFile, Yes
 from cipsec._cli.talk import Talk
 from cipsec.errors import NotFound, UsageError
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
-    from cryptography import x509
-
-    from cipsec.ca_folder import CaFolder
+    from cipsec.ca_folder import Generation
     from cipsec.rollover import Step
 
-_DAYS = 7300
-
-Activate = Annotated[bool, typer.Option("--activate", help="Let the next root issue from now on.")]
-Cancel = Annotated[bool, typer.Option("--cancel", help="Destroy the next root; it never issued.")]
+Activate = Annotated[bool, typer.Option("--activate", help="Let the next key issue from now on.")]
+Cancel = Annotated[bool, typer.Option("--cancel", help="Destroy the next key; it never issued.")]
 Retire = Annotated[
-    bool, typer.Option("--retire", help="Destroy the keys of former roots that have ended.")
+    bool, typer.Option("--retire", help="Destroy former keys whose certificates have ended.")
 ]
 NextKeyType = Annotated[
     str | None,
@@ -41,7 +36,21 @@ NextKeyType = Annotated[
 ]
 Days = Annotated[
     int | None,
-    typer.Option("--days", min=1, max=36500, help=f"How long the next root lives; {_DAYS}."),
+    typer.Option("--days", min=1, max=36500, help=f"How long the next root lives; {DAYS}."),
+]
+NextKey = Annotated[
+    str | None,
+    typer.Option(
+        "--key",
+        metavar="URI",
+        help="The next key where the present one is on a token: another on it, made if need be.",
+    ),
+]
+RequestOutput = Annotated[
+    str | None,
+    typer.Option(
+        "--output", "-o", metavar="FILE", help="A copy of an intermediate's request; - for stdout."
+    ),
 ]
 
 
@@ -53,12 +62,15 @@ def rollover(
     retire: Retire = False,
     key_type: NextKeyType = None,
     days: Days = None,
+    key: NextKey = None,
+    output: RequestOutput = None,
+    force: Force = False,
     passphrase_file: PassphraseFile = None,
     dry_run: DryRun = False,
     yes: Yes = False,
     ca_dir: CaDir = None,
 ) -> int:
-    """Give a root CA its next key.
+    """Give a CA its next key.
 
     Prepare it, and some time later --activate it.
 
@@ -66,188 +78,140 @@ def rollover(
     present one, which still issues: endpoints take it up as they renew. Activated, it issues; who
     knows only the old root is led to the new by the link until the old one ends. A server that
     runs follows by itself.
+
+    Of an intermediate CA a request is made first; once the CA above has signed it: cipsec ca init
+    --intermediate --certificate FILE --chain FILE. Who trusts the root follows by himself.
     """
     from cipsec.ca_folder import open_folder
     from cipsec.rollover import Step
 
-    _check(activate, cancel, retire, given=key_type is not None or days is not None)
+    wanted = Wanted(key_type, days, key, output, force=force)
+    _check(activate, cancel, retire, wanted=wanted)
     folder, now = open_folder(ca_dir), times.now()
     with closing(folder.store()) as database:
         step = Step(folder, database, actor.name(), now)
+        given = _Given(talk, step, passphrase_file, dry_run=dry_run, yes=yes)
         if activate:
-            done = _activate(talk, step, passphrase_file, dry_run=dry_run, yes=yes)
+            done = _activate(given)
         elif cancel:
-            done = _cancel(talk, step, dry_run=dry_run, yes=yes)
+            done = _cancel(given)
         elif retire:
-            done = _retire(talk, step, dry_run=dry_run)
+            done = _retire(given)
         else:
-            done = _prepare(talk, step, passphrase_file, key_type, days, dry_run=dry_run)
-    if done or talk.json:
-        _report(talk, folder, now)
+            secret = passphrase_file
+            done = ca_rollover_next.make(talk, step, secret, wanted, dry_run=dry_run)
+    if (done or talk.json) and output != "-":
+        ca_rollover_shown.report(talk, folder, now)
     if not done:
         talk.say("cipsec: nothing was changed")
     return exits.OK if done or dry_run else exits.NO
 
 
-def _check(*steps: bool, given: bool) -> None:
+@dataclass(frozen=True, slots=True)
+class _Given:
+    """What every step is told."""
+
+    talk: Talk
+    step: Step
+    passphrase_file: str | None
+    dry_run: bool
+    yes: bool
+
+    def confirmed(self, question: str) -> bool:
+        """Ask, unless the answer was given beforehand."""
+        return self.yes or ask.confirm(self.talk, question, option="-y")
+
+
+def _check(*steps: bool, wanted: Wanted) -> None:
     if steps.count(True) > 1:
         raise UsageError("one step at a time", hint="--activate, --cancel or --retire")
-    if any(steps) and given:
+    if any(steps) and wanted.says_something():
         raise UsageError(
-            "--key-type and --days are of the step that makes the next root",
+            "--key-type and --days are of the step that makes the next key; so are --key and -o",
             hint="leave them out",
         )
 
 
-def _prepare(
-    talk: Talk,
-    step: Step,
-    file: str | None,
-    key_type: str | None,
-    days: int | None,
-    *,
-    dry_run: bool,
-) -> bool:
-    from cipsec import rollover as steps
-    from cipsec.ca.rollover import require_root
-    from cipsec.pki import keys
+def _unaware(step: Step, upcoming: Generation) -> int:
+    """Count the certificates whose holders have not been told of the next root.
 
-    own = step.folder.certificate()
-    require_root(own)  # before anybody is asked
-    steps.require_file(step.folder)
-    steps.require_none(step.folder)
-    kind = keys.KeyType.parse(key_type or _like(keys.type_name(own.public_key())))
-    if dry_run:
-        talk.say(f"cipsec: would make the next root, with a key of the type {kind}")
-        return False
-    secret = passphrase(talk, step.folder, file)
-    steps.prepare(step, secret, key_type=kind, validity=timedelta(days=days or _DAYS))
-    talk.say("cipsec: the next root is made and handed out at /cacerts; the present one issues")
-    talk.say("cipsec: next, for an earlier backup does not know it: cipsec ca backup FILE")
-    talk.say("cipsec: and once endpoints have renewed: cipsec ca rollover --activate")
-    return True
-
-
-def _like(name: str) -> str:
-    from cipsec.pki.keys import KeyType
-
-    return name if name in list(KeyType) else KeyType.RSA_3072
-
-
-def _unaware(step: Step, since: datetime) -> int:
-    """Count the certificates whose holders have not been told of the next root, made at `since`."""
+    None where it is an intermediate below the root that they trust.
+    """
+    from cipsec.pki.issued import is_root
+    from cipsec.rollover.requesting import leads_elsewhere
     from cipsec.store import due
 
-    at, now = int(since.timestamp()), int(step.now.timestamp())
+    path = upcoming.path_to_root()
+    if not is_root(path[0]) and not leads_elsewhere(step.folder, path):
+        return 0
+    at, now = int(upcoming.prepared_at().timestamp()), int(step.now.timestamp())
     return step.database.read(lambda db: due.unrenewed(db, since=at, now=now))
 
 
-def _activate(talk: Talk, step: Step, file: str | None, *, dry_run: bool, yes: bool) -> bool:
+def _activate(given: _Given) -> bool:
     from cipsec import rollover as steps
-    from cipsec.ca.rollover import made_at
     from cipsec.serve.running import is_running
 
+    talk, step = given.talk, given.step
     if steps.is_interrupted(step.folder):
-        if not dry_run:
+        if not given.dry_run:
             steps.finish(step)
             talk.say("cipsec: the roll-over that was interrupted is finished")
-        return not dry_run
-    root = steps.required(step.folder).certificate()
-    count = _unaware(step, made_at(root))
+        return not given.dry_run
+    upcoming = steps.required(step.folder)
+    what, count = ca_rollover_next.what(step.folder), _unaware(step, upcoming)
     if count:
         talk.warn(
             f"{'1 certificate in force is' if count == 1 else f'{count} certificates in force are'}"
-            " older than the next root: who holds them does not know it yet, and accepts what it"
+            f" older than the next {what}: who holds them does not know it yet, and accepts what it"
             " issues only where he follows the link"
         )
-    if dry_run:
+    if given.dry_run or (count and not given.confirmed(f"Activate the next {what} now?")):
         return False
-    if count and not yes and not ask.confirm(talk, "Activate the next root now?", option="-y"):
-        return False
-    steps.activate(step, passphrase(talk, step.folder, file))
-    talk.say("cipsec: the next root issues from now on; a server that runs follows by itself")
-    if is_running(step.folder):
+    steps.activate(step, passphrase(talk, step.folder, given.passphrase_file))
+    talk.say(f"cipsec: the next {what} issues from now on; a server that runs follows by itself")
+    if is_running(step.folder) and step.folder.key_uri() is None:
         talk.say("cipsec: unless the passphrase changed since it was started: then start it again")
     return True
 
 
-def _cancel(talk: Talk, step: Step, *, dry_run: bool, yes: bool) -> bool:
+def _cancel(given: _Given) -> bool:
     from cipsec import rollover as steps
+    from cipsec.rollover.ending import cancellable
 
-    steps.required(step.folder)
-    if dry_run:
-        talk.say("cipsec: would destroy the next root")
+    talk, folder = given.talk, given.step.folder
+    uri, what = cancellable(folder).key_place.uri(), ca_rollover_next.what(folder)
+    if given.dry_run:
+        talk.say(f"cipsec: would destroy the next {what}")
         return False
-    if not yes and not ask.confirm(talk, "Destroy the next root and its key?", option="-y"):
+    if not given.confirmed(f"Destroy the next {what}{'' if uri else ' and its key'}?"):
         return False
-    steps.cancel(step)
-    talk.say("cipsec: the next root and its key are destroyed")
+    steps.cancel(given.step)
+    if uri:
+        talk.say(f"cipsec: the next {what} is given up")
+        ca_rollover_shown.stays(talk, uri)
+    else:
+        talk.say(f"cipsec: the next {what} and its key are destroyed")
     return True
 
 
-def _retire(talk: Talk, step: Step, *, dry_run: bool) -> bool:
+def _retire(given: _Given) -> bool:
     from cipsec import rollover as steps
     from cipsec.ca_folder import fingerprint
 
-    ended = steps.over(step.folder, step.now)
+    talk, step = given.talk, given.step
+    what, ended = ca_rollover_next.what(step.folder), steps.over(step.folder, step.now)
     if not ended:
-        raise NotFound("no former root has ended", hint="see when each does: cipsec ca show")
-    if dry_run:
+        raise NotFound(f"no former {what} has ended", hint="see when each does: cipsec ca show")
+    if given.dry_run:
         for one in ended:
             talk.say(f"cipsec: would destroy the key of {fingerprint(one.certificate())}")
         return False
-    for root in steps.retire(step):
-        talk.say(f"cipsec: the key of {fingerprint(root)} is destroyed")
+    uris = {one.certificate(): one.key_place.uri() for one in ended}
+    for certificate in steps.retire(step):
+        if uri := uris.get(certificate):
+            talk.say(f"cipsec: {fingerprint(certificate)} is let go")
+            ca_rollover_shown.stays(talk, uri)
+        else:
+            talk.say(f"cipsec: the key of {fingerprint(certificate)} is destroyed")
     return True
-
-
-def _report(talk: Talk, folder: CaFolder, now: datetime) -> None:
-    from cipsec.ca_folder import fingerprint
-    from cipsec.pki.names import show_name
-
-    own = folder.certificate()
-    talk.fields(
-        "ca",
-        {
-            "directory": str(folder.path),
-            "subject": show_name(own.subject),
-            "sha256": talk.fingerprint(fingerprint(own)),
-            "not_after": times.show_time(own.not_valid_after_utc),
-            **roots(talk, folder, now),
-        },
-    )
-
-
-def roots(talk: Talk, folder: CaFolder, now: datetime) -> dict[str, object]:
-    """Return the next root and those before, as `ca show` and `ca rollover` have them."""
-    from cipsec import rollover as steps
-    from cipsec.ca.rollover import made_at
-    from cipsec.ca_folder import fingerprint
-
-    upcoming, made = folder.next(), None
-    if upcoming is not None:
-        root = upcoming.certificate()
-        made = {
-            "sha256": talk.fingerprint(fingerprint(root)),
-            "prepared_at": times.show_time(made_at(root)),
-            "not_after": times.show_time(root.not_valid_after_utc),
-        }
-    before = [one.certificate() for one in folder.previous()]
-    return {
-        "rollover": "interrupted"
-        if steps.is_interrupted(folder)
-        else ("prepared" if made else None),
-        "next": made,
-        "previous": [_former(talk, root, now) for root in before],
-    }
-
-
-def _former(talk: Talk, root: x509.Certificate, now: datetime) -> object:
-    from cipsec.ca_folder import fingerprint
-
-    ended = root.not_valid_after_utc <= now
-    sha256, end = fingerprint(root), times.show_time(root.not_valid_after_utc)
-    if talk.json:
-        return {"sha256": sha256, "not_after": end, "ended": ended}
-    state = "ended" if ended else "until"
-    return f"{sha256} {state} {end}" + ("; cipsec ca rollover --retire" if ended else "")

@@ -179,7 +179,7 @@ def _certificate(row: CertificateRow) -> dict[str, object]:
 
 
 def _ca(talk: Talk, folder: CaFolder, db: sqlite3.Connection) -> dict[str, object]:
-    from cipsec._cli.ca_rollover import roots
+    from cipsec._cli.ca_rollover_shown import standing
     from cipsec.ca_folder import fingerprint
     from cipsec.pki import keys
     from cipsec.pki.names import show_name, show_serial
@@ -200,7 +200,7 @@ def _ca(talk: Talk, folder: CaFolder, db: sqlite3.Connection) -> dict[str, objec
         "key_type": keys.type_name(own.public_key()),
         "key_encrypted": folder.is_encrypted(),
         "key": str(folder.key_uri() or folder.key_file),
-        **roots(talk, folder, times.now()),
+        **standing(talk, folder, times.now()),
         "certificates": certificates.count(db),
         "pending": requests.count_pending(db),
     }

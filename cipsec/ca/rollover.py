@@ -1,7 +1,7 @@
 """The next root of a CA and the certificates that join it with the present one (RFC 4210 4.4).
 
 NewWithOld lets who trusts the old key believe the new one, OldWithNew the other way round. Where
-they are kept is `ca.generation`'s, when the new key takes over is `rollover`'s.
+they are kept is `ca_folder.generation`'s, when the new key takes over is `rollover`'s.
 """
 
 from __future__ import annotations
@@ -34,8 +34,21 @@ def require_root(certificate: x509.Certificate) -> None:
     if not is_root(certificate):
         raise UsageError(
             f"{show_name(certificate.subject)} is not a root: an upper CA certifies its next key",
-            hint="make a new intermediate, in a folder of its own: cipsec ca init --intermediate",
+            hint="make the request for it: cipsec ca rollover",
         )
+
+
+def require_followed(old: Authority, *, now: datetime, end: datetime) -> None:
+    """Raise unless a root that ends at `end` can follow another.
+
+    UsageError for an intermediate and for an `end` that is not later than the old one (RFC 7030
+    section 4.1.3 knows the newest root by that), LocalState when the old one is not valid.
+    """
+    require_root(old.certificate)
+    old.require_valid(now)
+    if end <= old.certificate.not_valid_after_utc:
+        last = show_time(old.certificate.not_valid_after_utc)
+        raise UsageError(f"the new certificate has to last beyond {last}", hint="give more --days")
 
 
 def successor(
@@ -43,17 +56,10 @@ def successor(
 ) -> Successor:
     """Make the next root of the same name, valid until `end`, and both links.
 
-    Raises UsageError for an intermediate and for an `end` that is not later than the old one (RFC
-    7030 section 4.1.3 knows the newest root by that), LocalState when the old one is not valid.
+    Raises as `require_followed`, and LocalState where the name cannot be repeated.
     """
     before = old.certificate
-    require_root(before)
-    old.require_valid(now)
-    if end <= before.not_valid_after_utc:
-        raise UsageError(
-            f"the new certificate has to last beyond {show_time(before.not_valid_after_utc)}",
-            hint="give more --days",
-        )
+    require_followed(old, now=now, end=end)
     start = now.replace(microsecond=0)
     certificate = self_signed(before.subject, key, now=now, validity=end - start)
     if certificate.subject.public_bytes() != before.subject.public_bytes():

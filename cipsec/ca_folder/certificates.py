@@ -10,10 +10,10 @@ from cryptography import x509
 
 from cipsec import files
 from cipsec.ca import issuers
-from cipsec.ca.generation import Generation, load
 from cipsec.ca.life import Life
+from cipsec.ca_folder.generation import Generation, certificates_in, load
 from cipsec.ca_folder.paths import Paths
-from cipsec.errors import LocalState, Malformed
+from cipsec.errors import LocalState
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class Certificates(Paths):
         return load(self.certificate_file)
 
     def next(self) -> Generation | None:
-        """Return the next root, None where no roll-over is prepared; raise LocalState.
+        """Return the next root or CA, None where no roll-over is prepared; raise LocalState.
 
         One that has taken over already, and was interrupted, is not the next any more.
         """
@@ -34,11 +34,11 @@ class Certificates(Paths):
         return upcoming if is_next else None
 
     def previous(self) -> list[Generation]:
-        """Return the roots before the one that issues, the latest first; raise LocalState."""
-        own = self.certificate()
+        """Return what was before the one that issues, the latest first; raise LocalState."""
+        own = self.predecessor(self.certificate())
         others = ((one.certificate().not_valid_after_utc, one) for one in self._kept())
         ordered = sorted(others, key=lambda pair: pair[0], reverse=True)
-        return [one for _, one in ordered if one.certificate() != own]
+        return [one for _, one in ordered if one != own]
 
     def _kept(self) -> list[Generation]:
         """Return the roots that are kept, that which issues too where a roll-over has just begun.
@@ -53,9 +53,9 @@ class Certificates(Paths):
         return [one for one in found if not one.path.name.startswith(".") and one.exists()]
 
     def roots(self) -> tuple[x509.Certificate, ...]:
-        """Return every root of this CA, the one that issues first; raise LocalState.
+        """Return the certificate of every key of this CA, the one that issues first.
 
-        What any of their keys signed is this CA's.
+        What any of these keys signed is this CA's. Raises LocalState.
         """
         upcoming = self.next()
         others = [*([upcoming] if upcoming else []), *self.previous()]
@@ -63,21 +63,19 @@ class Certificates(Paths):
 
     def links(self, now: datetime) -> list[x509.Certificate]:
         """Return what leads from the root that issues back to those before it, for TLS to send."""
-        every = (one.new_with_old() for one in self.previous())
+        every = (link for one in self.previous() for link in one.links()[:1])
         return [link for link in every if link.not_valid_after_utc > now]
 
     def cacerts(self, now: datetime) -> list[x509.Certificate]:
         """Return what /cacerts hands out; raise Malformed.
 
-        The CA that issues and those above it; beside a root those before and after it, and what
-        joins them: NewWithOld and OldWithNew (RFC 7030 section 4.1.3). What has ended is left out.
+        The CA that issues and those above it; and those before and after it, with what joins roots,
+        NewWithOld and OldWithNew (RFC 7030 section 4.1.3). What has ended is left out of these.
         """
         upcoming = self.next()
         others = [*([upcoming] if upcoming else []), *self.previous()]
-        joined = [
-            c for one in others for c in (one.certificate(), one.new_with_old(), one.old_with_new())
-        ]
-        return [*self.path_to_root(), *(c for c in joined if c.not_valid_after_utc > now)]
+        joined = (c for one in others for c in one.handed_out() if c.not_valid_after_utc > now)
+        return list(dict.fromkeys([*self.path_to_root(), *joined]))
 
     def path_to_root(self) -> list[x509.Certificate]:
         """Return the CA's certificate and those above it, the root last; raise Malformed.
@@ -122,11 +120,12 @@ class Certificates(Paths):
     def crl_marks(self) -> dict[str, Path]:
         """Return where each root's list lies, by what stands in its URL; raise LocalState.
 
-        The eldest's is in the plain URL too: it issued before there was another.
+        The eldest's is in the plain URL too: it issued before there was another. The one that
+        issues is none of them while others are kept, whenever a CA above lets it begin.
         """
-        own, before = self.certificate(), self.previous()
-        roots = [(own, self.crl_file), *((one.certificate(), one.crl_file) for one in before)]
-        eldest = min(roots, key=lambda root: root[0].not_valid_before_utc)
+        before = [(one.certificate(), one.crl_file) for one in self.previous()]
+        roots = [(self.certificate(), self.crl_file), *before]
+        eldest = min(before or roots, key=lambda root: root[0].not_valid_before_utc)
         marks = {self.predecessor(root).path.name: file for root, file in roots}
         return {"": eldest[1]} | marks
 
@@ -138,13 +137,3 @@ class Certificates(Paths):
         if not files.exists(self.provisioning_certificate_file):
             return None
         return load(self.provisioning_certificate_file)
-
-
-def certificates_in(file: Path) -> list[x509.Certificate]:
-    """Return the certificates in a file of the folder, none without the file; raise Malformed."""
-    if not files.exists(file):
-        return []
-    try:
-        return x509.load_pem_x509_certificates(files.read(file))
-    except ValueError:
-        raise Malformed(f"{file} holds no certificates") from None

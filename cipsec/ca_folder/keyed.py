@@ -14,11 +14,10 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cipsec import files
 from cipsec.ca import issuers, provisioning
 from cipsec.ca.authority import Authority
-from cipsec.ca.generation import load
-from cipsec.ca_folder.certificates import Certificates, certificates_in
-from cipsec.errors import AlreadyExists, Locked, Malformed
+from cipsec.ca_folder.certificates import Certificates
+from cipsec.ca_folder.generation import certificates_in, load
+from cipsec.errors import AlreadyExists, Malformed
 from cipsec.pki import keys
-from cipsec.token.keys import on_token
 from cipsec.token.uri import KeyUri
 
 _PATIENCE_SECONDS = 10.0  # an RSA key is made in one or two
@@ -50,26 +49,18 @@ class Keyed(Certificates):
 
         Then no copy of the folder has it, a backup neither.
         """
-        return KeyUri.read(self.token_file) if files.exists(self.token_file) else None
+        return self.key_place.uri()
 
     def is_encrypted(self) -> bool:
         """Tell whether the CA's key needs a passphrase, or its token a PIN, that somebody gives."""
-        if (uri := self.key_uri()) is not None:
-            return uri.pin_source is None
-        return keys.is_encrypted(files.read(self.key_file))
+        return self.key_place.is_encrypted()
 
     def private_key(self, passphrase: str | None) -> keys.PrivateKey:
         """Return the CA's key, from its file or on its token, whose PIN is `passphrase` then.
 
         Raises Locked when that does not open it, TokenFailed while the token cannot be used.
         """
-        if (uri := self.key_uri()) is None:
-            return keys.from_either_pem(files.read(self.key_file), passphrase)
-        pin = passphrase or uri.pin()
-        if pin is None:
-            hint = "add --passphrase-file FILE with the PIN"
-            raise Locked(f"the token {uri.token} has a PIN", hint=hint)
-        return on_token(uri, pin, keys.served(self.certificate().public_key()))
+        return self.key_place.open(passphrase, self.certificate)
 
     def authority(self, passphrase: str | None) -> Authority:
         """Return the CA with its key; raise Locked when the passphrase does not open it."""
@@ -101,9 +92,8 @@ class Keyed(Certificates):
         Each signs a revocation list: whoever trusts only one of them has to be able to check it.
         Raises Locked, Malformed.
         """
-        before = (one.authority(passphrase) for one in self.previous())
-        living = [one for one in before if one.certificate.not_valid_after_utc > now]
-        return [self.authority(passphrase), *living]
+        living = (one for one in self.previous() if one.ends() > now)
+        return [self.authority(passphrase), *(one.authority(passphrase) for one in living)]
 
     def key_files(self) -> list[Path]:
         """Return the keys under the CA's passphrase that there are, the CA's own last.

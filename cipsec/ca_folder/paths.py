@@ -8,7 +8,10 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
-from cipsec.ca.generation import Generation
+from cipsec.ca_folder.generation import Generation
+from cipsec.ca_folder.key_place import KeyPlace
+from cipsec.pki import keys
+from cipsec.pki.issued import is_self_issued
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +51,11 @@ class Paths:
         return self.path / "ca.pkcs11"
 
     @property
+    def key_place(self) -> KeyPlace:
+        """Where the key is that issues."""
+        return KeyPlace(self.key_file, self.token_file)
+
+    @property
     def server_certificate_file(self) -> Path:
         """The EST server's own certificate."""
         return self.path / "server.pem"
@@ -69,17 +77,23 @@ class Paths:
 
     @property
     def successor(self) -> Generation:
-        """The next root, while a roll-over is prepared."""
+        """The next key, while a roll-over is prepared."""
         return Generation(self.path / "next")
 
     @property
     def predecessors_folder(self) -> Path:
-        """The roots before, each in a folder of its own, until their certificates end."""
+        """The keys before, each in a folder of its own, until their certificates end."""
         return self.path / "previous"
 
     def predecessor(self, root: x509.Certificate) -> Generation:
-        """Return where a root is kept once another has taken over."""
-        return Generation(self.predecessors_folder / fingerprint(root)[:16])
+        """Return where a root, or a CA below one, is kept once another has taken over.
+
+        A CA below another has it by its key, which keeps the place in URLs (`ca.crl.place`) when
+        the CA above renews the certificate.
+        """
+        by_key = not is_self_issued(root)
+        name = keys.spki_sha256(root.public_key()) if by_key else fingerprint(root)
+        return Generation(self.predecessors_folder / name[:16])
 
     @property
     def allowlists_folder(self) -> Path:

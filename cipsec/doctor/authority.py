@@ -12,6 +12,7 @@ from pathlib import Path
 from cryptography import x509
 
 from cipsec import files, shell
+from cipsec.ca_folder.key_place import Certified
 from cipsec.discovery.interfaces import Address, interfaces
 from cipsec.doctor.finding import Remark, fail, ok, typed, warn
 from cipsec.doctor.machine import CLOCK_HINT
@@ -23,6 +24,7 @@ from cipsec.pki.faults import UNREADABLE
 from cipsec.pki.issued import directly_issued, is_root, is_self_issued
 from cipsec.pki.names import host_name, sans_of, show_name, show_san
 from cipsec.rollover import is_interrupted
+from cipsec.rollover.step import TAKE_IN
 from cipsec.serve.certificate import ServerCertificate
 from cipsec.times import show_duration, show_time
 from cipsec.token.module import module
@@ -32,7 +34,6 @@ _ANY_OTHER = stat.S_IRWXG | stat.S_IRWXO
 _SOON = timedelta(days=180)  # for endpoints to renew, and take up the next root as they do
 _ANOTHER = "make another CA and bring it to the devices: cipsec ca init"
 _ABOVE = "have it renewed, and the CAs below it"
-_TAKE_IN = "cipsec ca init --intermediate --certificate FILE --chain FILE"
 _RESTORE = "restore the CA folder from a backup"
 
 
@@ -42,10 +43,13 @@ def key(ca: Ca) -> Iterator[Remark]:
         yield from _on_token(uri)
     elif not is_interrupted(ca.folder):  # else ca.key is to follow, as another check says
         yield _belongs(ca.folder.key_file, ca.folder.certificate_file, ca.folder.certificate())
-    upcoming = ca.folder.next()
-    for one in [*([upcoming] if upcoming else []), *ca.folder.previous()]:
-        yield _belongs(one.key_file, one.certificate_file, one.certificate())
-        yield from _twice(one.key_file)
+    upcoming = ca.folder.successor
+    coming = [upcoming] if ca.folder.next() or upcoming.is_waiting() else []
+    for one in [*coming, *ca.folder.previous()]:
+        if one.key_place.uri() is None:  # else it is on the token that was looked at
+            file = one.request_file if one.is_waiting() else one.certificate_file
+            yield _belongs(one.key_file, file, one.certified())
+            yield from _twice(one.key_file)
 
 
 def _on_token(uri: KeyUri) -> Iterator[Remark]:
@@ -77,7 +81,7 @@ def _twice(key_file: Path) -> Iterator[Remark]:
             yield warn(detail, "cipsec ca passphrase")
 
 
-def _belongs(key_file: Path, certificate_file: Path, certificate: x509.Certificate) -> Remark:
+def _belongs(key_file: Path, certificate_file: Path, certificate: Certified) -> Remark:
     """Judge a pair; of a key under a passphrase, which nobody is asked for, nothing is seen."""
     try:
         private = keys.from_pem(files.read(key_file))
@@ -99,13 +103,13 @@ def certificate(ca: Ca) -> Iterator[Remark]:
     if is_root(own):
         yield from _validity(own, ca.now, how(ca))
         return
-    again = f"have {typed(ca.folder.request_file)} signed again: {_TAKE_IN}"
+    again = f"have {typed(ca.folder.request_file)} signed again: {TAKE_IN}; or {how(ca)}"
     yield from _validity(own, ca.now, again, again)
     for one in above:
         yield from _validity(one, ca.now, _ABOVE, _ABOVE)
     if not (above and is_root(above[-1])):
         detail = f"{ca.folder.chain_file} does not lead to a root; clients refuse the server"
-        yield fail(detail, _TAKE_IN)
+        yield fail(detail, TAKE_IN)
 
 
 def _constitution(own: x509.Certificate, file: Path) -> Iterator[Remark]:

@@ -5,17 +5,25 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from datetime import timedelta
 
+from cryptography import x509
+
 from cipsec import rollover as steps
-from cipsec.ca.rollover import made_at, require_root
 from cipsec.ca_folder import fingerprint
 from cipsec.doctor.finding import Remark, ok, or_ok, warn
 from cipsec.doctor.subject import Ca
-from cipsec.errors import UsageError
+from cipsec.pki.issued import is_root
 from cipsec.ra.config import CertificateConfig
+from cipsec.rollover.step import ACTIVATE, TAKE_IN
 from cipsec.times import show_duration, show_time
 
-_ACTIVATE = "cipsec ca rollover --activate"
-_INTERMEDIATE = "have the upper CA certify another: cipsec ca init --intermediate"
+_BEGIN = "cipsec ca rollover"
+_NEXT = {
+    "begun": _BEGIN,
+    "waiting": TAKE_IN,
+    "prepared": ACTIVATE,
+    "interrupted": ACTIVATE,
+    None: _BEGIN,
+}
 
 
 def rollover(ca: Ca) -> Iterable[Remark]:
@@ -24,12 +32,18 @@ def rollover(ca: Ca) -> Iterable[Remark]:
 
 
 def _halfway(ca: Ca) -> Iterator[Remark]:
-    upcoming = ca.folder.next()
-    if steps.is_interrupted(ca.folder):
-        yield warn("it was interrupted, and is to be finished", _ACTIVATE)
-    elif upcoming is not None:
-        since = show_time(made_at(upcoming.certificate()))
-        yield ok(f"the next root is handed out since {since}, and does not issue yet", _ACTIVATE)
+    upcoming, state = ca.folder.successor, steps.state(ca.folder)
+    if state == "interrupted":
+        yield warn("it was interrupted, and is to be finished", ACTIVATE)
+    elif state == "begun":
+        uri = upcoming.key_place.uri()
+        yield warn(f"it was cut off while the next key was made: {uri.key if uri else ''}", _BEGIN)
+    elif state == "waiting":
+        detail = f"the next key waits for its certificate: have {upcoming.request_file} signed"
+        yield ok(detail, TAKE_IN)
+    elif state == "prepared":
+        since, what = show_time(upcoming.prepared_at()), _what(upcoming.certificate())
+        yield ok(f"the next {what} is handed out since {since}, and does not issue yet", ACTIVATE)
 
 
 def _due(ca: Ca) -> Iterator[Remark]:
@@ -41,7 +55,7 @@ def _due(ca: Ca) -> Iterator[Remark]:
             f"certificates are cut short: they are to last {show_duration(life)}, and the CA's own"
             f" ends in {show_duration(left)}"
         )
-        yield warn(detail, _ACTIVATE if ca.folder.next() else how(ca))
+        yield warn(detail, how(ca))
 
 
 def _validity(ca: Ca) -> timedelta:
@@ -49,24 +63,25 @@ def _validity(ca: Ca) -> timedelta:
 
 
 def how(ca: Ca) -> str:
-    """Return how the CA gets its next key."""
-    try:
-        require_root(ca.folder.certificate())
-    except UsageError:
-        return _INTERMEDIATE
-    return "cipsec ca rollover"
+    """Return the next step on the way to the CA's next key."""
+    return _NEXT[steps.state(ca.folder)]
+
+
+def _what(certificate: x509.Certificate) -> str:
+    return "root" if is_root(certificate) else "intermediate"
 
 
 def _former(ca: Ca) -> Iterator[Remark]:
     ended = steps.over(ca.folder, ca.now)
     for one in ca.folder.previous():
-        root = one.certificate()
-        end, name = show_time(root.not_valid_after_utc), fingerprint(root)[:16]
+        certificate = one.certificate()
+        name = f"{_what(certificate)} {fingerprint(certificate)[:16]}"
+        end = show_time(one.ends())
         if one in ended:
-            detail = f"the former root {name} ended at {end}: its key can go"
+            detail = f"the former {name} ended at {end}: its key can go"
             yield warn(detail, "cipsec ca rollover --retire")
         else:
-            yield ok(f"the former root {name} is kept until {end}, to revoke what it issued")
+            yield ok(f"the former {name} is kept until {end}, to revoke what it issued")
 
 
 CHECKS = {"ca rollover": rollover}

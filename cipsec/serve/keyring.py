@@ -45,4 +45,4 @@ class Keyring:
         current = self.current()
         before = [one.certificate() for one in self._folder.previous()]
         others = (one for one in self._others if one.certificate in before)
-        return [current, *(one for one in others if one.certificate.not_valid_after_utc > now)]
+        return [current, *(one for one in others if one.ends > now)]

@@ -44,6 +44,7 @@ class Code(StrEnum):
     # The CA itself.
     CA_CERTIFICATE = "ca-certificate"
     CA_PASSPHRASE = "ca-passphrase"  # noqa: S105  # the name of an event
+    ROLLOVER_REQUESTED = "rollover-requested"
     ROLLOVER_PREPARED = "rollover-prepared"
     ROLLOVER_ACTIVATED = "rollover-activated"
     ROLLOVER_CANCELLED = "rollover-cancelled"

@@ -24,20 +24,26 @@ _CURVES: dict[KeyType, tuple[str, ec.EllipticCurve]] = {
 
 
 def obtain(
-    uri: KeyUri, pin: str, wanted: KeyType | None, *, make: bool = True
+    uri: KeyUri,
+    pin: str,
+    wanted: KeyType | None,
+    *,
+    make: bool = True,
+    otherwise: KeyType = KeyType.EC_P256,
 ) -> tuple[TokenEcKey | TokenRsaKey, bool]:
     """Return the key at a URI, made on the token where there is none; tell whether it was.
 
-    A key that is made cannot be read out, not even by who has the PIN. Raises UsageError when one
-    that is there is of another type than `wanted`, or has no label to be made with; Locked for the
-    PIN; WeakKey for kinds that are not served; TokenFailed.
+    It is made as `wanted`, else of the type `otherwise`, and cannot be read out, not even by who
+    has the PIN. Raises UsageError when one that is there is of another type than `wanted`, or has
+    no label to be made with; Locked for the PIN; WeakKey for kinds that are not served;
+    TokenFailed.
     """
     library = module.module(uri.module)
     session = library.session(uri, pin, writable=make)
     with module.failing(uri):
         found = find_all(session, uri)
         if not found and make:
-            uri = _make(session, uri, wanted or KeyType.EC_P256)
+            uri = _make(session, uri, wanted or otherwise)
             made = True
         else:
             made = False

@@ -118,4 +118,4 @@ def test_an_intermediate() -> None:
     below = vendor.ca("Line 4", root)
     with pytest.raises(UsageError, match="not a root") as caught:
         follow((below.certificate, below.key), keys.KeyType.EC_P256)
-    assert "ca init" in (caught.value.hint or "")
+    assert "ca rollover" in (caught.value.hint or "")

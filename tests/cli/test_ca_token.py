@@ -148,14 +148,6 @@ def test_the_passphrase_of_a_token(cipsec: Cipsec, place: Path, hsm: SoftHsm) ->
     assert f"pkcs11-tool --module {softhsm.MODULE} --login --change-pin" in ran.err
 
 
-@pytest.mark.parametrize("more", [[], ["-n"]])
-def test_no_roll_over(cipsec: Cipsec, place: Path, hsm: SoftHsm, more: list[str]) -> None:
-    """It is refused, and a dry run promises nothing else."""
-    ran = cipsec("ca", "rollover", "--ca-dir", place, "--passphrase-file", hsm.pin_file, *more)
-    assert (ran.code, ran.out) == (2, "")
-    assert "its next key would be in a file" in ran.err
-
-
 def test_doctor(cipsec: Cipsec, place: Path, hsm: SoftHsm) -> None:
     """It sees the token, whether it is there, and a PIN that others can read."""
 

@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from cipsec import passphrase, rollover, times
 from cipsec.ca_folder import CaFolder
+from cipsec.ca_folder.key_place import Held
 from cipsec.errors import AlreadyExists, LocalState, Locked, Malformed, NotFound, UsageError
 from cipsec.pki import keys
 from cipsec.ra.answers import Granted
@@ -237,7 +238,7 @@ def test_what_an_interrupted_step_kept_is_kept_anew(step: Step) -> None:
     upcoming = folder.successor
     links = upcoming.new_with_old(), upcoming.old_with_new()
     stale = keys.to_pem(keys.from_pem(folder.key_file.read_bytes()), "an earlier passphrase")
-    folder.predecessor(old).fill(stale, old, *links)
+    folder.predecessor(old).fill(Held(stale), old, links)
     assert folder.previous() == []
     rollover.activate(step, None)
     assert [one.certificate for one in folder.authorities(None, step.now)][1:] == [old]
@@ -289,7 +290,7 @@ def test_a_copy_of_the_key_does_not_keep_its_passphrase(step: Step) -> None:
     prepare(step)
     left, upcoming = folder.predecessor(folder.certificate()), folder.successor
     links = upcoming.new_with_old(), upcoming.old_with_new()
-    left.fill(folder.key_file.read_bytes(), folder.certificate(), *links)
+    left.fill(Held(folder.key_file.read_bytes()), folder.certificate(), links)
     passphrase.change(folder, None, "correct horse", by="operator", now=step.now)
     found = list(folder.path.rglob("*.key"))
     assert len(found) == 3

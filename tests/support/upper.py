@@ -92,6 +92,11 @@ def root(subject: str = ROOT, *, key: Any = None, **wish: Any) -> Ca:
     return Ca(key, make(name, key.public_key(), name, key, Wish(**{"pathlen": None} | wish)))
 
 
+def points_at(root: Ca) -> x509.AuthorityKeyIdentifier:
+    """Return what strict clients want in a certificate of that CA (RFC 5280 section 4.2.1.1)."""
+    return x509.AuthorityKeyIdentifier.from_issuer_public_key(root.key.public_key())
+
+
 def rsa_key(bits: int = 2048) -> rsa.RSAPrivateKey:
     """Return an RSA key."""
     return rsa.generate_private_key(65537, bits)
