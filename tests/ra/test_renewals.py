@@ -165,6 +165,15 @@ def test_too_early_by_the_other_path(ruled: Ruled) -> None:
         assert "is not renewed before" in server.requests()[0].reason
 
 
+def test_what_is_revoked_is_not_told_that_it_comes_too_early(ruled: Ruled) -> None:
+    """It renews nothing at any time: the other rules decide, as on an enrollment."""
+    with ruled('earliest = "50%"') as server:
+        held = server.record(ca.request(NAME))
+        server.revoke(held)
+        assert renewed(server, held).status == 202
+        assert "is revoked" in server.requests()[0].reason
+
+
 def test_the_answer_that_was_lost(ruled: Ruled) -> None:
     """Whoever asks again with the old certificate gets the same one, however new that is."""
     with ruled('earliest = "50%"', 'same_key = "refuse"') as server:
