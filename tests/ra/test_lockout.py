@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from cipsec.ra import lockout as module
 from cipsec.ra.lockout import Lock, Lockout, Origin, Scope
 
 QUARTER = 900.0
@@ -226,3 +227,21 @@ def test_locks_are_bounded(lockout: Lockout) -> None:
     assert len(lockout._pairs._locked) == 10_000
     assert not lockout._pairs.is_locked(at("here", "user9").pair, 1e6)
     assert lockout._pairs.is_locked(at("here", "user10").pair, 1e6)
+
+
+def test_what_began_anew_is_not_forgotten_first(
+    lockout: Lockout, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who logged in again stays known, and who is locked again stays locked."""
+    monkeypatch.setattr(module, "_REMEMBERED", 3)
+    for user in ("anna", "berta", "carla", "anna", "dora"):
+        lockout.succeeded(at("here", user))
+    assert lockout.is_known(at("here", "anna"))
+    assert not lockout.is_known(at("here", "berta"))
+    guess(lockout, at("first"), 10)
+    guess(lockout, at("second"), 10)
+    clock.now += QUARTER
+    guess(lockout, at("first"), 10)
+    guess(lockout, at("third"), 10)
+    guess(lockout, at("fourth"), 1)
+    assert lockout.is_locked(at("first"))
