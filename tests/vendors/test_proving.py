@@ -125,6 +125,14 @@ def test_strictness(
         assert Vendors(folder).verify(good, NOW).vendor == "acme"
 
 
+def test_an_issuer_that_does_not_say_which_key_it_has(folder: Path) -> None:
+    """There is nothing that the device's pointer to its issuer's key could contradict."""
+    issuing = vendor.ca("Acme Nameless", ACME.root, ski=False)
+    vendor.install(folder, "acme", ACME.root, strict={"require_aki": True})
+    chain = vendor.device(issuing).der, issuing.der
+    assert Vendors(folder).verify(chain, NOW).vendor == "acme"
+
+
 def test_what_is_remembered_does_not_stop_the_clock(folder: Path) -> None:
     """The same chain is judged by the time of each question: forward, back, forward."""
     vendor.install(folder, "acme", ACME.root, strict={"check_expiry": True})
