@@ -1,7 +1,7 @@
 """Revoking certificates: found, then row and event in the caller's transaction.
 
-Effective with its commit: evidence looks at the row each time. Telling relying devices (CRL) is
-left to later; whether the holder may get another certificate is the rules' to say.
+Effective with its commit: evidence looks at the row each time. Telling others, by the revocation
+list, is left to `publishing`; whether the holder may get another certificate is the rules' to say.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a TLS server presents, looked at without trusting it; judging it is left to `pki.chain`."""
+"""What a TLS server presents, looked at without trusting it; judging it is left to `judged`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a channel of notification is: whom it tells, of what, and how; parsing is left to `parse`.
+"""What a channel of notification is: whom it tells, of what, and how; parsing is left to `config`.
 
 Nothing here holds a secret: passwords, keys and URLs that are one stand in files of their own.
 """
