@@ -37,9 +37,6 @@ pytestmark = pytest.mark.filterwarnings(
 )
 
 RSA = spki(rsa.generate_private_key(65537, 2048).public_key())
-RSA_WITHOUT_NULL = der.sequence(
-    der.sequence(der.oid("1.2.840.113549.1.1.1")), RSA[RSA.index(b"\x03\x82") :]
-)
 SHORT = spki(rsa.generate_private_key(65537, 1024).public_key())
 KOBLITZ = spki(ec.generate_private_key(ec.SECP256K1()).public_key())
 EDWARDS = spki(ed25519.Ed25519PrivateKey.generate().public_key())
@@ -235,7 +232,6 @@ WITH_MINIMUM = der.sequence(
 POLICY = der.sequence(der.oid("1.2.3"))
 POLICIES = der.extension("2.5.29.32", der.sequence(POLICY))
 LIMITED = der.extension(der.BASIC_CONSTRAINTS, b"\x30\x06\x01\x01\xff\x02\x01\x00", critical=True)
-CERT_SIGN_ONLY = usage(b"\x02\x04")
 EXTENSIONS = {
     "empty": (make(()), "extensions", "fail: the list of extensions is empty"),
     "unknown and critical": (

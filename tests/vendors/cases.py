@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ObjectIdentifier
 
 from cipsec.pki import keys, names
@@ -151,13 +151,12 @@ ACCEPTED = [
 
 _GRANDCHILD = vendor.ca("Acme C", _CHILD := vendor.ca("Acme B", LONGER))
 _FORGED = vendor.ca("Acme Devices", vendor.look_alike(ACME.root))
-_ED25519 = ed25519.Ed25519PrivateKey.generate()
 _SMALL = vendor.ca("Acme Small", ACME.root, key=rsa.generate_private_key(65537, 1024))
 _KOBLITZ = vendor.ca("Acme Koblitz", ACME.root, key=ec.generate_private_key(ec.SECP256K1()))
 _RSA_ISSUING = vendor.ca("Acme RSA Devices", RSA_ROOT)
 
 REFUSED = [
-    Case("a stranger", BOLT_CHAIN := [BOLT.device, BOLT.issuing, BOLT.root], refusal=STRANGER),
+    Case("a stranger", [BOLT.device, BOLT.issuing, BOLT.root], refusal=STRANGER),
     Case("no anchor at all", [ACME.device, ACME.issuing], [], STRANGER),
     Case("its CA is missing", [ACME.device], refusal=STRANGER),
     Case("a look-alike device", [vendor.look_alike(ACME.device), ACME.issuing], refusal=STRANGER),
