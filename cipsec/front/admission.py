@@ -1,4 +1,4 @@
-"""Who is served when more come than can be: first come, first served, and a bounded number at once.
+"""Who is served when more come than can be: one of each address in turn, a bounded number at once.
 
 A loop that serves everybody at once lets all of them finish at the very end; impatient devices then
 give up together, come back together, and nobody is served. So a new connection waits here, without
@@ -9,16 +9,20 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import deque
 from typing import Protocol
 
 from cipsec.front.limits import Limits
+from cipsec.front.turns import Turns
 
 
 class Guest(Protocol):
     """A connection, as those see it who look after all of them."""
 
     deadline: float
+
+    @property
+    def address(self) -> str:
+        """The client's IP address."""
 
     @property
     def closed(self) -> bool:
@@ -53,7 +57,7 @@ class Admission:
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
-        self._waiting: deque[Guest] = deque()
+        self._waiting: Turns[Guest] = Turns()
         self._placed: dict[Guest, float | None] = {}  # since when it waits for its client
         self._late: dict[Guest, float] = {}  # the same, of those without a place, longest first
         self._idle: dict[Guest, None] = {}  # longest first
@@ -80,7 +84,7 @@ class Admission:
         if not self._waiting and self._has_place() and self._has_memory():
             self._take(guest)
             return True
-        self._waiting.append(guest)
+        self._waiting.append(guest, guest.address)
         self._fill()
         return False
 

@@ -50,6 +50,11 @@ class Connection(asyncio.BufferedProtocol):
         """Whether it is gone, or going."""
         return self._stream.closed
 
+    @property
+    def address(self) -> str:
+        """The client's IP address; empty once it is gone."""
+        return self._stream.address
+
     # What the transport says.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:

@@ -144,6 +144,7 @@ class Client:
         version: ssl.TLSVersion | None = None,
         credential: tuple[Path, Path] | None = None,
         suites: str | None = None,
+        source: str = "127.0.0.1",
     ) -> None:
         tls = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         tls.load_verify_locations(cadata=pem(plant))
@@ -154,7 +155,7 @@ class Client:
             tls.load_cert_chain(*credential)
         if suites:
             tls.set_ciphers(suites)
-        plain = connect(port)
+        plain = connect(port, source)
         try:
             self.socket = tls.wrap_socket(plain, server_hostname="localhost")
         except OSError:
@@ -210,9 +211,11 @@ def pem(plant: Plant) -> str:
     return plant.certificate.public_bytes(Encoding.PEM).decode("ascii")
 
 
-def connect(port: int) -> socket.socket:
-    """Open a connection without TLS."""
-    return socket.create_connection(("127.0.0.1", port), timeout=PATIENCE)
+def connect(port: int, source: str = "127.0.0.1") -> socket.socket:
+    """Open a connection without TLS; every address in 127.0.0.0/8 is this machine's."""
+    return socket.create_connection(
+        ("127.0.0.1", port), timeout=PATIENCE, source_address=(source, 0)
+    )
 
 
 def receive(file: BufferedReader, method: str = "GET") -> Answer:
