@@ -129,11 +129,15 @@ class Opening(Enum):
 
 
 def opening(data: bytes) -> Opening:
-    """Tell what the first bytes of a connection are, by their record's head (RFC 8446 5.1)."""
+    """Tell what the first bytes of a connection are, by their record's head (RFC 8446 5.1).
+
+    A client says nothing further before it is answered: more than a record is nonsense, which
+    thousands who wait for their turn would have the server remember.
+    """
     if data[:1].isalpha():
         return Opening.PLAIN
     length = int.from_bytes(data[3:_RECORD_HEAD], "big")
-    if data[0] != _HANDSHAKE or length > _RECORD_MAX:
+    if data[0] != _HANDSHAKE or length > _RECORD_MAX or len(data) > _RECORD_HEAD + _RECORD_MAX:
         return Opening.NONSENSE
     whole = len(data) >= _RECORD_HEAD + length and len(data) > _RECORD_HEAD
     return Opening.WHOLE if whole else Opening.PART

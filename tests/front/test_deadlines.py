@@ -15,6 +15,7 @@ from OpenSSL import SSL
 from cipsec.errors import UsageError
 from cipsec.est.wire import Request, Response
 from cipsec.front.limits import Limits
+from cipsec.tls.server import Opening, opening
 from tests.front.serving import GET, PATIENCE, Client, Front, connect, limits, post, serving
 from tests.support.canned import Plant
 
@@ -171,6 +172,12 @@ def test_a_greeting_that_is_none(front: Front) -> None:
         client.sendall(b"\x16\x03\x01\x00\x05hello")
         assert client.recv(100)[:1] == b"\x15"
     assert front.wait(lambda counters: counters.open == 0).failed_handshakes == 1
+
+
+def test_a_greeting_with_much_behind_it() -> None:
+    """It is not kept until its turn comes: no client says so much unasked."""
+    assert opening(greeting()) is Opening.WHOLE
+    assert opening(greeting() + bytes(20_000)) is Opening.NONSENSE
 
 
 def test_http_without_tls(front: Front) -> None:
