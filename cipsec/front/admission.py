@@ -25,6 +25,10 @@ class Guest(Protocol):
         """The client's IP address."""
 
     @property
+    def begun(self) -> bool:
+        """Whether it has had a place."""
+
+    @property
     def closed(self) -> bool:
         """Whether it is gone."""
 

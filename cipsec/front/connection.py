@@ -46,6 +46,11 @@ class Connection(asyncio.BufferedProtocol):
         self.deadline = math.inf
 
     @property
+    def begun(self) -> bool:
+        """Whether it has had a place."""
+        return self._admitted
+
+    @property
     def closed(self) -> bool:
         """Whether it is gone, or going."""
         return self._stream.closed
@@ -61,12 +66,11 @@ class Connection(asyncio.BufferedProtocol):
         """Begin, unless there are too many already."""
         service = self._service
         self._stream = Stream(cast(asyncio.Transport, transport))
-        if service.draining or len(service.connections) >= service.most:
+        if service.draining or not service.connections.enter(self, self.address):
             service.tally.refused += 1
             self._stream.abort()
             return
         service.tally.accepted += 1
-        service.connections.add(self)
         self._born = time.monotonic()
         self._enter(Phase.GREETING, service.limits.greeting)
 
@@ -118,8 +122,7 @@ class Connection(asyncio.BufferedProtocol):
         if self._reader:
             self._reader.close()
             self._reader = None
-        if self in service.connections:
-            service.connections.discard(self)
+        if service.connections.leave(self):
             service.admission.leaves(self, session=self._admitted)
 
     # The way to a place.

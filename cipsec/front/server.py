@@ -17,6 +17,7 @@ from OpenSSL import SSL
 
 from cipsec.front.admission import Admission
 from cipsec.front.connection import Connection
+from cipsec.front.crowds import Crowds
 from cipsec.front.limits import Limits
 from cipsec.front.service import Handle, Service
 
@@ -65,7 +66,8 @@ class FrontServer:
         limits: Limits = Limits(),  # noqa: B008  # frozen
     ) -> None:
         most = min(limits.connections, _files(beside=context is None))
-        self._service = Service(context, handle, limits, Admission(limits), max(most, 1))
+        crowds = Crowds(max(most, 1))
+        self._service = Service(context, handle, limits, Admission(limits), crowds)
         self._listeners: list[asyncio.Server] = []
         self._sweeper: asyncio.Task[None] | None = None
 

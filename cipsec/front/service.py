@@ -12,7 +12,8 @@ from OpenSSL import SSL
 
 from cipsec.est.wire import Request, Response
 from cipsec.front import http
-from cipsec.front.admission import Admission, Guest
+from cipsec.front.admission import Admission
+from cipsec.front.crowds import Crowds
 from cipsec.front.limits import Limits
 
 _LOG = logging.getLogger(__name__)
@@ -35,19 +36,15 @@ class Tally:
 
 @dataclass(slots=True)
 class Service:
-    """Only the event loop's thread touches it. `most` is the number of connections at once.
-
-    Without `context` it speaks plain HTTP.
-    """
+    """Only the event loop's thread touches it. Without `context` it speaks plain HTTP."""
 
     context: SSL.Context | None
     handle: Handle
     limits: Limits
     admission: Admission
-    most: int
+    connections: Crowds
     draining: bool = False
     tally: Tally = field(default_factory=Tally)
-    connections: set[Guest] = field(default_factory=set)
     answering: set[asyncio.Task[None]] = field(default_factory=set)
     # One for all connections: what is read is used up before the next read.
     buffer: memoryview = field(default_factory=lambda: memoryview(bytearray(64 * 1024)))

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from contextlib import ExitStack
 
 import pytest
 
 from cipsec.est.wire import Request, Response
 from cipsec.front.turns import Turns
-from tests.front.serving import PATIENCE, Client, limits, serving
+from tests.front.serving import GET, PATIENCE, Client, connect, limits, serving
 from tests.support.canned import Plant
 
 
@@ -52,3 +53,22 @@ def test_a_crowd_of_one_address_delays_no_other(plant: Plant) -> None:
         for thread in threads:
             thread.join()
     assert order == ["/0", "/1", "/other", "/2", "/3", "/4", "/5"]
+
+
+def test_a_crowd_of_one_address_keeps_no_other_out(plant: Plant) -> None:
+    """Where no more connections can be open, its last one makes room for who comes from elsewhere.
+
+    For him alone: of two addresses that have as many, neither drives out the other.
+    """
+    with serving(plant, limits(connections=6)) as front, ExitStack() as stack:
+        silent = [stack.enter_context(connect(front.port)) for _ in range(6)]
+        front.wait(lambda counters: counters.open == 6)
+        for number in range(3):
+            client = stack.enter_context(Client(front.port, plant, source="127.0.0.2"))
+            assert client.ask(GET).status == 200
+            assert silent.pop().recv(1) == b""
+            counters = front.counters()
+            assert (counters.open, counters.accepted) == (6, 7 + number)
+        with connect(front.port, "127.0.0.2") as more:
+            assert more.recv(1) == b""
+        assert front.counters().refused == 1
