@@ -275,6 +275,9 @@ def _explain(talk: Talk, made: list[Revoked], choice: Choice, wish: _Wish) -> No
         talk.say("cipsec: what was enrolled with it stays in force:")
         _tell_rows(talk.say, left)
         talk.say("cipsec: hint: to revoke that too: --with-enrolled")
+    if choice.approved:
+        talk.say("cipsec: the device gets another certificate: a request of it is approved")
+        talk.say(f"cipsec: hint: to take that back: {choice.take_back}")
     if wish.dry_run:
         talk.say("cipsec: nothing was changed")
     elif any(one.changed for one in made):

@@ -16,7 +16,7 @@ from cipsec.errors import NotFound, StoreFailed, UsageError
 from cipsec.pki.device import DeviceId
 from cipsec.pki.names import show_serial
 from cipsec.ra import provisioning
-from cipsec.store import certificates, credentials, events
+from cipsec.store import certificates, credentials, events, requests
 from cipsec.store.certificates import CertificateRow
 from cipsec.store.codes import Code
 from cipsec.store.events import Event
@@ -33,15 +33,25 @@ REASONS = (
 
 UNKNOWN = "not on record"  # stands for the rule of a certificate that only its holder has
 _LONGEST = 40  # hex digits: RFC 5280 section 4.1.2.2
+_SHORT_ID = 12  # hex digits of a request's id, as `ca pending` shows them
 _SHORTEST = 8  # hex digits of a serial number; fewer begin too many
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """What is to be revoked, and all that the credential it was chosen by ever enrolled."""
+    """What is to be revoked, and all that the credential it was chosen by ever enrolled.
+
+    `approved` are requests of the device that get a certificate all the same, when it asks next.
+    """
 
     rows: tuple[CertificateRow, ...]
     enrolled: tuple[CertificateRow, ...] = ()
+    approved: tuple[str, ...] = ()
+
+    @property
+    def take_back(self) -> str:
+        """Return what to type so that the requests that are approved get nothing."""
+        return f"cipsec ca reject -f {' '.join(one[:_SHORT_ID] for one in self.approved)}"
 
     @property
     def serials(self) -> frozenset[str]:
@@ -188,10 +198,13 @@ def record_unknown(db: sqlite3.Connection, rows: Iterable[CertificateRow]) -> No
 def by_device(db: sqlite3.Connection, device: DeviceId, now: datetime) -> Choice:
     """Choose the certificates of a device that had not expired at `now`; NotFound for none."""
     rows = _current(certificates.listed(db, device=str(device)), now)
-    if not rows:
-        hint = f"see what it had: cipsec ca list --device {device}"
-        raise NotFound(f"the device {device} has no certificate in force", hint=hint)
-    return Choice(rows)
+    choice = Choice(rows, approved=tuple(requests.approved_for(db, str(device))))
+    if rows:
+        return choice
+    problem = f"the device {device} has no certificate in force"
+    if choice.approved:  # by mistake, as a rule, and noticed before the device asked again
+        raise NotFound(f"{problem} yet, but a request is approved", hint=choice.take_back)
+    raise NotFound(problem, hint=f"see what it had: cipsec ca list --device {device}")
 
 
 def by_credential(

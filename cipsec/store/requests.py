@@ -170,6 +170,15 @@ def waiting(db: sqlite3.Connection, *, limit: int = -1) -> Iterator[Waiting]:
     return (Waiting(*row) for row in rows)
 
 
+def approved_for(db: sqlite3.Connection, device: str) -> list[str]:
+    """Return the ids of a device's requests that are approved, and answered at the next poll."""
+    rows = db.execute(
+        "SELECT id FROM requests WHERE state = ? AND device = ? ORDER BY first_seen, id",
+        (State.APPROVED, device),
+    )
+    return [str(row[0]) for row in rows]
+
+
 def count_pending(db: sqlite3.Connection) -> int:
     """Return how many requests wait for a decision."""
     return int(db.execute("SELECT count(*) FROM requests WHERE state = 'pending'").fetchone()[0])

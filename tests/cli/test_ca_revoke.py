@@ -116,6 +116,27 @@ def test_by_device(on_ca: Cipsec, tmp_path: Path) -> None:
     assert "the device 0001:00000009 has no certificate in force" in nobody.err
 
 
+def test_a_device_that_was_approved_by_mistake(
+    on_ca: Cipsec, ca_folder: CaFolder, tmp_path: Path
+) -> None:
+    """Revoking what it has, or has not yet, does not take back what it is about to get."""
+    identifier = ca.ask(ca_folder, ca.request("CN=Drive 7,serialNumber=0001:00000007"))
+    assert on_ca("ca", "approve", identifier).code == 0
+    take_back = f"cipsec ca reject -f {identifier[:12]}"
+    early = on_ca("ca", "revoke", "--device", "1:7", "-y")
+    assert early.code == 3
+    assert early.err == (
+        "cipsec: error: the device 0001:00000007 has no certificate in force yet, "
+        f"but a request is approved\ncipsec: hint: {take_back}\n"
+    )
+    _issue(on_ca, tmp_path, "CN=Drive 7,serialNumber=0001:00000007")
+    ran = on_ca("ca", "revoke", "--device", "1:7", "-y")
+    assert ran.code == 0
+    assert f"cipsec: hint: to take that back: {take_back}\n" in ran.err
+    assert on_ca(*take_back.split()[1:]).code == 0
+    assert on_ca("ca", "revoke", "--device", "1:7", "-y").err.count("approved") == 0
+
+
 def test_by_credential(on_ca: Cipsec, ca_folder: CaFolder, tmp_path: Path, card: str) -> None:
     """The card ends; what it enrolled is named, and stays until that is wanted too."""
     serials = [_issue(on_ca, tmp_path, f"CN=Drive {n}") for n in range(22)]
