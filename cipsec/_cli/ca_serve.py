@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import json
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -77,7 +78,9 @@ def serve(
             at_the_end.callback(_ended, talk, folder)
             _ready(talk, told, ready_file)
 
-        tell = functools.partial(_tell_whoever_listens, talk)
+        # Who reads a service's log types what it says at another terminal, as another user.
+        place = f" --ca-dir {shlex.quote(str(folder.path))}" if ca_dir else ""
+        tell = functools.partial(_tell_whoever_listens, talk, place=place)
         run(folder, secret, options, ready=ready, tell=tell)
 
 
@@ -119,14 +122,27 @@ def _ended(talk: Talk, folder: CaFolder) -> None:
         talk.say(f"log head {head}")
 
 
-def _tell_whoever_listens(talk: Talk, event: Event) -> None:
+def _tell_whoever_listens(talk: Talk, event: Event, *, place: str = "") -> None:
     # The reader of a pipe may have gone away, or the log's disk be full; what would have been read
     # is done all the same, and the device gets its answer.
     with contextlib.suppress(BrokenPipeError, LocalState):
-        _tell(talk, event)
+        _tell(talk, event, place)
 
 
-def _tell(talk: Talk, event: Event) -> None:
+def _next(event: Event, place: str) -> str:
+    """Return what to type about a request that waits; of a replacement more has to be seen."""
+    from cipsec.store.codes import Code
+
+    match event.event, event.request:
+        case Code.PENDING, str(request):
+            return f"approve with: cipsec ca approve {request[:_SHORT]}{place}"
+        case Code.REPLACEMENT, str(request):
+            return f"see old beside new with: cipsec ca show {request[:_SHORT]}{place}"
+        case _:
+            return ""
+
+
+def _tell(talk: Talk, event: Event, place: str) -> None:
     from cipsec import safe, times
     from cipsec.ra.policy import GLOBAL_GRANT
     from cipsec.store.codes import Code
@@ -142,9 +158,7 @@ def _tell(talk: Talk, event: Event) -> None:
         event.subject or "no subject",
         f"from {event.address}" if event.address else "",
         f"({event.rule}: {event.reason})" if event.rule else f"({event.reason})",
-        f"approve with: cipsec ca approve {event.request[:_SHORT]}"
-        if event.event in (Code.PENDING, Code.REPLACEMENT) and event.request
-        else "",
+        _next(event, place),
     ]
     line = " ".join(safe.text(part) for part in parts if part)
     talk.say(f"{times.show_time(times.now())} {line}")

@@ -177,3 +177,29 @@ def test_an_interruption_is_silent_from_the_first_import_on(tmp_path: Path) -> N
         [sys.executable, "-c", program], cwd=Path.cwd(), capture_output=True, check=False
     )
     assert (ran.returncode, ran.stdout, ran.stderr) == (130, b"", b"")
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        (Code.PENDING, "approve with: cipsec ca approve 0123456789ab --ca-dir /srv/line-4"),
+        (Code.REPLACEMENT, "with: cipsec ca show 0123456789ab --ca-dir /srv/line-4"),
+        (Code.GRANTED, "(inventory: it is listed)"),
+    ],
+)
+def test_what_the_server_says_to_type(
+    capsys: pytest.CaptureFixture[str], code: Code, said: str
+) -> None:
+    """It does as it stands: in that folder, and not the bare approval that replacements refuse."""
+    event = Event(
+        at=0,
+        event=code,
+        actor="endpoint",
+        request="0123456789abcdef",
+        subject="CN=Drive 7",
+        rule="inventory",
+        reason="it is listed",
+    )
+    _tell_whoever_listens(Talk(), event, place=" --ca-dir /srv/line-4")
+    [line] = capsys.readouterr().err.splitlines()
+    assert line.endswith(said)
