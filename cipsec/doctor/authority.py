@@ -159,14 +159,17 @@ def server_certificate(ca: Ca) -> Iterator[Remark]:
         yield ok("there is none before the server starts first")
         return
     faults = list(_faults(ca))
-    strange = [] if faults else list(_strange_names(ca))
+    unknown = ca.config is None  # a broken ca.toml names no hosts
+    strange = [] if faults or unknown else list(_strange_names(ca))
     for fault in (*faults, *strange):
         if not ca.running:
             yield ok(f"{fault}; another is made when the server starts")
+        elif fault in faults:
+            yield fail(fault, "end the server and start it again: cipsec ca serve")
         else:
-            yield (fail if fault in faults else warn)(fault, "cipsec ca serve")
+            yield warn(f"{fault}; the server makes another within a minute", "cipsec doctor")
     if not faults and not strange:
-        yield ok("it is valid, and for the names of ca.toml")
+        yield ok("it is valid" if unknown else "it is valid, and for the names of ca.toml")
 
 
 def _faults(ca: Ca) -> Iterator[str]:
