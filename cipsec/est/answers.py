@@ -87,6 +87,12 @@ def _read_certificates(answer: Answer) -> list[x509.Certificate]:
         return [x509.load_der_x509_certificate(der)]
 
 
+# The server may be anybody's: what to type is said for one of ours.
+_ASK = "ask whoever runs the CA; there, by cipsec:"
+_PASSWORD = f"{_ASK} cipsec user list, cipsec user set-password NAME"
+_REFUSED = f"{_ASK} cipsec ca log --event refused --event rejected"
+
+
 def refusal(answer: Answer, where: str, now: datetime) -> CipsecError:
     """Return the error that a status other than success stands for."""
     said = _reason(answer)
@@ -94,7 +100,8 @@ def refusal(answer: Answer, where: str, now: datetime) -> CipsecError:
         case 202:
             return _pending(answer, said, now)
         case 401:
-            return CredentialsRefused(f"{where} does not accept the credentials{said}")
+            said = f"{where} does not accept the credentials{said}"
+            return CredentialsRefused(said, hint=_PASSWORD)
         case 404:
             return NotFound(f"{where} has no such EST service or label{said}")
         case 405 | 501:
@@ -103,7 +110,8 @@ def refusal(answer: Answer, where: str, now: datetime) -> CipsecError:
             wait = retry_after(answer.headers, now)
             return Busy(f"{where} cannot answer now{said}", retry_after=wait)
         case status if 400 <= status < 500:
-            return Rejected(f"{where} refuses the request{said or f' ({status})'}")
+            said = f"{where} refuses the request{said or f' ({status})'}"
+            return Rejected(said, hint=_REFUSED)
         case status if 500 <= status < 600:
             return BadAnswer(f"{where} reports an error of its own ({status}){said}")
         case status:

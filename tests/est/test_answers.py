@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, pkcs7
 from cipsec.errors import (
     BadAnswer,
     Busy,
+    CredentialsRefused,
     NotFound,
     Pending,
     Rejected,
@@ -247,6 +248,8 @@ def test_every_status_is_an_error_of_the_tree(
         enroll(server)
     if isinstance(caught.value, Busy):
         assert caught.value.retry_after == 3
+    if isinstance(caught.value, Rejected | CredentialsRefused):
+        assert "ask whoever runs the CA; there, by cipsec: cipsec " in str(caught.value.hint)
 
 
 def test_reasons_are_harmless_and_short(start: Start) -> None:
