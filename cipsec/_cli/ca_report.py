@@ -6,6 +6,7 @@ import contextlib
 import shutil
 import sys
 import tempfile
+from collections.abc import Iterator
 from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
@@ -140,13 +141,27 @@ def _print(order: Order) -> None:
     """Print the report once it is whole: a slow reader would hold up the store's housekeeping."""
     from cipsec.report.making import write
 
-    with tempfile.TemporaryFile() as file:
-        write(order, file)
-        file.seek(0)
+    with contextlib.ExitStack() as made:
+        with _set_aside():
+            file = made.enter_context(tempfile.TemporaryFile())
+            write(order, file)
+            file.seek(0)
         with streams.heard():
             sys.stdout.flush()
             shutil.copyfileobj(file, sys.stdout.buffer)
             sys.stdout.buffer.flush()
+
+
+@contextlib.contextmanager
+def _set_aside() -> Iterator[None]:
+    """Raise LocalState where no file can be kept for a moment: nothing is said of stdout."""
+    try:
+        yield
+    except OSError as error:
+        raise LocalState(
+            f"no temporary file can be written: {files.reason(error)}",
+            hint="name a file for the report: -o FILE; or a folder: TMPDIR=/run cipsec ca report",
+        ) from None
 
 
 def _tell(talk: Talk, order: Order, path: Path, made: Made) -> None:

@@ -6,6 +6,7 @@ import csv
 import hashlib
 import io
 import json
+import tempfile
 import tracemalloc
 from contextlib import closing
 from pathlib import Path
@@ -154,6 +155,20 @@ def test_hostile_names(on_ca: Cipsec, ca_folder: CaFolder, name: str) -> None:
     json.loads(on_ca("ca", "report").out)
     ran = on_ca("ca", "report", "--format", "csv")
     check(type(ran)(ran.code, ran.out.replace("\r\n", "\n"), ran.err), 0)  # type: ignore[arg-type]  # alike
+
+
+@pytest.mark.parametrize("argv", [["--format", "html"], ["--json"]])
+def test_no_room_for_a_temporary_file(
+    on_ca: Cipsec, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, argv: list[str]
+) -> None:
+    """A read-only /tmp is said, and where else the report can go to; as JSON one object."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "gone"))
+    ran = on_ca("ca", "report", *argv)
+    assert ran.code == 6
+    assert ran.err.startswith("cipsec: error: no temporary file can be written: ")
+    assert "-o FILE" in ran.err
+    assert "--json" not in argv or ran.json["error"]["kind"] == "local_state"
+    assert on_ca("ca", "report", "-o", tmp_path / "report.html").code == 0
 
 
 def _many(database: Database, count: int) -> None:
