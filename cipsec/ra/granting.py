@@ -102,7 +102,7 @@ def _earlier(db: sqlite3.Connection, case: Case) -> CertificateRow | None:
         if row is not None:
             return row
     since = int((case.now - _SAME_CERTIFICATE).timestamp())
-    row = certificates.latest_for_enrollment(db, case.id, since=since)
+    row = certificates.latest_for_enrollment(db, case.id, since=since, at=case.at)
     return row if row and row.status(case.now) == "valid" else None
 
 

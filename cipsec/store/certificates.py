@@ -84,13 +84,17 @@ def by_serial_prefix(db: sqlite3.Connection, prefix: str) -> list[CertificateRow
 
 
 def latest_for_enrollment(
-    db: sqlite3.Connection, enrollment: str, *, since: int
+    db: sqlite3.Connection, enrollment: str, *, since: int, at: int
 ) -> CertificateRow | None:
-    """Return the newest certificate issued for exactly this enrollment at `since` or later."""
+    """Return the newest certificate issued for exactly this enrollment at `since` or later.
+
+    Of those that have begun by `at`: a clock that was ahead left one of years from now.
+    """
     return _one(
         db.execute(
-            f"{_SELECT} WHERE enrollment = ? AND issued_at >= ? ORDER BY serial DESC LIMIT 1",
-            (enrollment, since),
+            f"{_SELECT} WHERE enrollment = ? AND issued_at >= ? AND not_before <= ?"
+            " ORDER BY serial DESC LIMIT 1",
+            (enrollment, since, at),
         )
     )
 

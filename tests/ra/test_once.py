@@ -74,6 +74,17 @@ def test_a_lost_answer_is_given_again(lab: Server) -> None:
     assert est.happened(lab.events()) == ["granted", "granted"]
 
 
+def test_a_lost_answer_is_given_again_after_a_clock_was_ahead(lab: Server) -> None:
+    """What was issued ten years from now is not in the way of what is issued since."""
+    asked = ca.request()
+    lab.now = NOW + timedelta(days=3_650)
+    ahead = est.certificate(lab.enroll(asked))
+    lab.now = NOW
+    given = {est.certificate(lab.enroll(asked)) for _ in range(3)}
+    assert len(given) == 1
+    assert ahead not in given
+
+
 def test_a_renewal_whose_answer_was_lost(server: Server) -> None:
     """The device still shows the old certificate, and gets the same new one."""
     key = keys.generate(keys.KeyType.EC_P256)

@@ -182,7 +182,7 @@ def test_queries_of_every_request_use_an_index(store: Database) -> None:
     connection.set_trace_callback(asked.append)
     certificates.by_serial(connection, "01")
     certificates.by_serial_prefix(connection, "01")
-    certificates.latest_for_enrollment(connection, "e1", since=0)
+    certificates.latest_for_enrollment(connection, "e1", since=0, at=0)
     list(certificates.listed(connection, device="0001:6040C8F2"))
     requests.by_id(connection, "aa")
     requests.by_prefix(connection, "aa")

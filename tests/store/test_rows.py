@@ -62,11 +62,11 @@ def test_the_latest_certificate_of_an_enrollment(db: sqlite3.Connection) -> None
     """The newest that is new enough, and only of the very same enrollment."""
     for serial, enrollment, at in (("01", "e1", 100), ("02", "e1", 200), ("03", "e2", 300)):
         certificates.insert(db, rows.certificate(serial, enrollment=enrollment, issued_at=at))
-    latest = certificates.latest_for_enrollment(db, "e1", since=150)
+    latest = certificates.latest_for_enrollment(db, "e1", since=150, at=900)
     assert latest
     assert latest.serial == "02"
-    assert certificates.latest_for_enrollment(db, "e1", since=201) is None
-    assert certificates.latest_for_enrollment(db, "e3", since=0) is None
+    assert certificates.latest_for_enrollment(db, "e1", since=201, at=900) is None
+    assert certificates.latest_for_enrollment(db, "e3", since=0, at=900) is None
 
 
 @pytest.mark.parametrize(
