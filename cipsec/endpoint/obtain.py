@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from cipsec.endpoint.card import Card
 
 _LONGEST_PAUSE = 60  # seconds between attempts while a server that had accepted is away
+_LONG_PAUSE = 15 * 60  # seconds: beyond that a person is told, who would think it hangs
 _CARD_PAUSE = 1  # seconds between looks for a card that was pulled
 
 
@@ -146,10 +147,19 @@ def _granted(
         pause = max(1, pause)
         if not patience.lasts(pause):
             raise failure
-        if failure.message != said:
-            person.tell(failure.message)
-            said = failure.message
+        line = _told(failure.message, pause)
+        if line != said:
+            person.tell(line)
+            said = line
         person.wait(pause, failure.message)
+
+
+def _told(message: str, pause: int) -> str:
+    """Say when the server is asked again where that is not soon: it decides (RFC 7030 4.2.3)."""
+    if pause < _LONG_PAUSE:
+        return message
+    after = times.show_duration(timedelta(seconds=pause))
+    return f"{message}; the server wants to be asked again in {after}, and sooner only by hand"
 
 
 def _hold(folder: Folder, draft: Draft, issued: Issued) -> None:

@@ -68,6 +68,25 @@ def test_not_waiting_and_resuming(server: EstServer, folder: Folder) -> None:
     assert first.request.der != second.request.der
 
 
+@pytest.mark.parametrize(
+    ("seconds", "told"),
+    [
+        ("899", "the request waits: wait"),
+        ("5400", "the request waits: wait; the server wants to be asked again in 1h 30m"),
+        ("31536000", "the request waits: wait; the server wants to be asked again in 365d"),
+    ],
+)
+def test_a_long_pause_is_told(server: EstServer, folder: Folder, seconds: str, told: str) -> None:
+    """It is kept to, as the server decides, and does not look like a program that hangs."""
+    wait = text(202, "wait", ("Retry-After", seconds))
+    server.answers["simpleenroll"] = lambda _: wait
+    person = Recorder(on_wait=server.answers.clear)
+    get(folder, wish(server), person)
+    assert person.waited == [int(seconds)]
+    assert len(person.told) == 1
+    assert person.told[0].removesuffix(", and sooner only by hand") == told
+
+
 def test_patience_ends(server: EstServer, folder: Folder) -> None:
     """Nobody waits for a poll that would come too late."""
     wait = text(202, "wait", ("Retry-After", "100"))
