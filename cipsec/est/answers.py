@@ -31,6 +31,7 @@ from cipsec.pki.faults import UNREADABLE
 DEFAULT_RETRY = 60  # seconds; BouncyCastle's server and others leave Retry-After out
 _LONGEST_RETRY = timedelta(days=366)
 _REASON_LIMIT = 300
+_SHORT = 40
 _PEM_CERTIFICATE = b"-----BEGIN CERTIFICATE-----"
 _REQUEST_ID = re.compile(r"\brequest ([0-9a-f]{8,64})\b")
 _IN_VAIN = re.compile(r"\bask again after \d+ s; (\S.*)")  # so cipsec's server says what is wrong
@@ -55,10 +56,22 @@ def certificates(answer: Answer) -> list[x509.Certificate]:
     try:
         found = [c for c in _read_certificates(answer) if _is_whole(c)]
     except (Malformed, *UNREADABLE) as error:
-        raise BadAnswer(f"the answer holds no certificates that can be read: {error}") from None
+        why = _wrapped(answer.headers) or error
+        raise BadAnswer(f"the answer holds no certificates that can be read: {why}") from None
     if not found:
         raise BadAnswer("the answer holds no certificate that can be read")
     return found
+
+
+def _wrapped(headers: Mapping[str, str]) -> str | None:
+    """Say how a body was changed on its way, mostly by a proxy; that is not undone here."""
+    encoding = headers.get("content-encoding", "identity").strip().lower()
+    if encoding not in ("", "identity"):
+        return f"it is encoded ({safe.text(encoding, limit=_SHORT)}), which was not asked for"
+    kind = headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind.startswith("multipart/"):
+        return f"it is in parts ({safe.text(kind, limit=_SHORT)}) and not certs-only PKCS#7"
+    return None
 
 
 def _is_whole(certificate: x509.Certificate) -> bool:

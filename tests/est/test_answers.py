@@ -291,6 +291,26 @@ def test_garbage_is_a_bad_answer(start: Start, garbage: bytes) -> None:
         fetch_cacerts_unverified(server.url, timeout=60)
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("Content-Encoding", "GZIP", "it is encoded (gzip), which was not asked for"),
+        ("Content-Encoding", "x\x9b2J" + "y" * 90, "it is encoded (x"),
+        ("Content-Type", "multipart/mixed; boundary=x", "it is in parts (multipart/mixed) and"),
+        ("Content-Type", "text/html", "the body is neither base64 nor DER"),
+        ("Content-Encoding", "identity", "the body is neither base64 nor DER"),
+    ],
+)
+def test_what_a_proxy_made_of_it_is_said(start: Start, name: str, value: str, said: str) -> None:
+    """Else one looks for the fault in the server."""
+    server = start({"cacerts": lambda _: reply(200, b"\x1f\x8b\x08\0", (name, value))})
+    with pytest.raises(BadAnswer) as caught:
+        fetch_cacerts_unverified(server.url, timeout=60)
+    assert f"can be read: {said}" in caught.value.message
+    assert caught.value.message.isprintable()
+    assert "y" * 50 not in caught.value.message
+
+
 def test_huge_answers_are_cut_off(start: Start) -> None:
     """While streaming, long before it is all there."""
     endless = b"HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n\r\n" + b"A" * 2_000_000
