@@ -13,7 +13,7 @@ from cipsec.discovery.interfaces import Address, interfaces
 from cipsec.doctor.authority import lost_addresses
 from cipsec.doctor.finding import Remark, fail, failed, ok, or_ok, typed, warn
 from cipsec.doctor.machine import CLOCK_HINT
-from cipsec.doctor.permissions import mode_of
+from cipsec.doctor.permissions import mode_of, unseen
 from cipsec.endpoint.folder import Draft, Folder, Identity
 from cipsec.endpoint.renew import due_since
 from cipsec.endpoint.state import Kind, State
@@ -66,6 +66,8 @@ def whole(endpoint: Endpoint) -> Iterator[Remark]:
 def private(endpoint: Endpoint) -> Iterable[Remark]:
     """See that nobody else reads the key, or changes whom to trust."""
     path = endpoint.folder.path
+    if shell.WINDOWS:
+        return [unseen(path)]
     keys = [path / "next" / "key.pem"]
     if endpoint.identity is not None:
         keys.append(endpoint.identity.key_file)

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 
+from cipsec import shell
 from cipsec.doctor.finding import Remark, fail, ok, or_ok, typed, warn
 from cipsec.doctor.subject import Ca
 
@@ -21,7 +22,9 @@ def folder(ca: Ca) -> Iterator[Remark]:
     path = ca.folder.path
     with os.scandir(path):  # raises where it cannot be looked into
         mode = mode_of(path) or 0
-    if mode & _OTHERS_WRITE:
+    if shell.WINDOWS:
+        yield unseen(path)
+    elif mode & _OTHERS_WRITE:
         yield fail(f"{path}: everybody may change what is in it", f"chmod go-w {typed(path)}")
     elif mode & _GROUP_WRITES:
         detail = f"{path}: its group may replace all that is in it, the key too"
@@ -32,6 +35,8 @@ def folder(ca: Ca) -> Iterator[Remark]:
 
 def secrets(ca: Ca) -> Iterable[Remark]:
     """See that nobody else reads keys and the store, which holds the hashes of passwords."""
+    if shell.WINDOWS:
+        return ()
     return or_ok((*_keys(ca), *_stores(ca)), "keys and store are their owner's alone")
 
 
@@ -54,6 +59,8 @@ def _stores(ca: Ca) -> Iterator[Remark]:
 
 def public(ca: Ca) -> Iterable[Remark]:
     """See that not everybody may change the rules, the lists and the anchors."""
+    if shell.WINDOWS:
+        return ()
     return or_ok(_changeable(ca), "not everybody may change rules, lists and anchors")
 
 
@@ -77,8 +84,8 @@ def _within(where: Path) -> Iterator[Path]:
 
 
 def owners(ca: Ca) -> Iterable[Remark]:
-    """See that the folder's owner can read what is in it: `sudo` left files that he cannot."""
-    if (seen := _stat(ca.folder.path)) is None or os.name == "nt":
+    """See that the folder's owner can use what is in it: `sudo` left files that he cannot."""
+    if (seen := _stat(ca.folder.path)) is None or shell.WINDOWS:
         return ()
     strange = [path for path in _owned(ca) if not _is_readable_by(path, seen)]
     hint = f"sudo chown -R {seen.st_uid}:{seen.st_gid} {typed(ca.folder.path)}"
@@ -111,10 +118,15 @@ def _is_readable_by(path: Path, owner: os.stat_result) -> bool:
     return in_group or bool(seen.st_mode & _OTHERS_READ)
 
 
+def unseen(path: Path) -> Remark:
+    """Say that nothing was seen: on Windows access lists decide, which others know to read."""
+    return ok(f"{path}: its access list is not looked at", f"icacls {typed(path)}")
+
+
 def mode_of(path: Path) -> int | None:
     """Return the mode of what a name leads to; None for nothing, and where there are no modes."""
     seen = _stat(path)
-    return None if seen is None or os.name == "nt" else stat.S_IMODE(seen.st_mode)
+    return None if seen is None or shell.WINDOWS else stat.S_IMODE(seen.st_mode)
 
 
 def _stat(path: Path) -> os.stat_result | None:

@@ -94,6 +94,7 @@ class Database:
             self._opened.append(connection)
         connection.row_factory = sqlite3.Row
         connection.execute("PRAGMA synchronous=FULL")
+        connection.execute("PRAGMA fullfsync=1")  # macOS's fsync leaves it in the disk's cache
         connection.execute("PRAGMA cache_size=-16384")  # KiB; keeps the upper index pages at hand
         return connection
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from cipsec import shell
 from cipsec.ca_folder import CaFolder
 
 from .looking import FAIL, OK, WARN, at_ca, brief
@@ -98,3 +99,14 @@ def _root_writes(path: Path, mode: int) -> Path:
     path.touch()
     path.chmod(mode)
     return path
+
+
+def test_on_windows_nothing_is_said_to_be_well(
+    ca_folder: CaFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Modes mean nothing there; who may read a key is in a list that is not looked at."""
+    monkeypatch.setattr(shell, "WINDOWS", True)
+    [(verdict, detail)] = brief(at_ca(ca_folder, "ca folder"))
+    assert (verdict, detail.endswith("its access list is not looked at")) == (OK, True)
+    for check in "ca secrets", "ca public files", "ca owners":
+        assert brief(at_ca(ca_folder, check)) == []

@@ -193,3 +193,8 @@ def test_queries_of_every_request_use_an_index(store: Database) -> None:
     for sql in asked:
         plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {sql}")]
         assert plan[0].startswith("SEARCH"), (sql, plan)
+
+
+def test_a_commit_reaches_the_disk_on_macos_too(store: Database) -> None:
+    """Where fsync ends at the disk's cache unless more is asked for."""
+    assert store.read(lambda db: db.execute("PRAGMA fullfsync").fetchone()[0]) == 1
