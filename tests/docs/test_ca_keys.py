@@ -8,6 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from cryptography import x509
 from cryptography.hazmat.primitives import serialization as form
 from cryptography.hazmat.primitives.serialization import pkcs12
 
@@ -70,6 +71,8 @@ def test_commands_do_what_is_shown(
     """The console blocks of a section, one after the other: exit codes and output."""
     if section.title == "Another passphrase":
         _make(desk / "ca")
+    if section.title == "The next key of an intermediate CA":
+        _make_below(desk / "ca")
     for block in section.of("console"):
         for command in transcript.commands(block):
             code, *printed = run(command, capsys)
@@ -91,6 +94,17 @@ def _make(place: Path) -> None:
         policy="approval",
         now=times.now(),
     )
+
+
+def _make_below(place: Path) -> None:
+    """Make an intermediate CA below the company's root, in use."""
+    argv = ["ca", "init", "--intermediate"]
+    assert main([*argv, "--name", "Line 4", "--passphrase-file", "passphrase"]) == 0
+    [root] = x509.load_pem_x509_certificates(Path("root.pem").read_bytes())
+    loaded = form.load_pem_private_key(Path("root.key").read_bytes(), None)
+    own = upper.Ca(loaded, root).answer(place / "ca.csr", days=(-1, 400))
+    upper.write(Path("own.pem"), own)
+    assert main([*argv, "--certificate", "own.pem", "--chain", "root.pem"]) == 0
 
 
 def test_no_command_line_is_left_out() -> None:
