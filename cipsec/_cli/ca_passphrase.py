@@ -66,7 +66,9 @@ def passphrase(
     changed = [str(file) for file in folder.key_files()]
     talk.fields("ca", {"directory": str(folder.path), "key_encrypted": bool(new), "keys": changed})
     if is_running(folder):
-        talk.warn("the server that runs follows no roll-over until it is started again")
+        talk.warn(
+            "the server that runs cannot open a next key that is made from now on: start it again"
+        )
     if new:
         talk.say("cipsec: the next start of the server needs the new passphrase")
         talk.say("cipsec: backups made before still open with the old one")

@@ -58,11 +58,18 @@ class Authority:
         if keys.spki(certificate.public_key()) != keys.spki(key.public_key()):
             raise Malformed("the CA's key and certificate do not belong together")
         self.certificate = certificate
+        self._key = key
         self._encoder = Encoder(certificate.subject, key)
         self._mark = mark
         self._fixed = (_constraints(), _key_identifier(certificate))
         self._life = Life.of((certificate, *above))
         self.ends = self._life.ends
+
+    def renewed(
+        self, certificate: x509.Certificate, above: Sequence[x509.Certificate], *, mark: str
+    ) -> Authority:
+        """Return the CA under another certificate of its key; raise Malformed for another one's."""
+        return Authority(certificate, self._key, above, mark=mark)
 
     def signed(self, certificate: x509.Certificate) -> bool:
         """Tell whether this CA's key made the certificate's signature."""

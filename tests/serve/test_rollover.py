@@ -189,19 +189,40 @@ def _swan(server: Serving, plant: Path, anchor: Path) -> int:
     return done.returncode
 
 
+def _change_passphrase(plant: Path) -> None:
+    (plant / "another").write_text("another secret")
+    words = ("--passphrase-file", plant / "secret", "--new-passphrase-file", plant / "another")
+    serving.result("ca", "passphrase", "--ca-dir", plant / "ca", *words)
+    (plant / "another").replace(plant / "secret")
+
+
+def test_a_server_that_has_seen_the_next_key_follows(plant: Path) -> None:
+    """Also where the passphrase is changed before that key issues."""
+    folder = CaFolder(plant / "ca")
+    server = _start(plant)
+    try:
+        _rollover(plant)
+        log = plant / "ca-serve.log"
+        until(lambda: "the CA's roots changed" in log.read_text())
+        _change_passphrase(plant)
+        _rollover(plant, "--activate", "-y")
+        until(lambda: _speaks_under(server, folder.certificate()))
+        assert "stays as it was" not in log.read_text()
+    finally:
+        assert server.stop() == 0
+
+
 def test_a_server_without_the_new_passphrase_goes_on(plant: Path) -> None:
-    """Where it cannot load the next key it issues as before, and says why, once."""
+    """Where it cannot load the next key it issues as before, and says why, in time and then."""
     folder = CaFolder(plant / "ca")
     old = folder.certificate()
     server = _start(plant)
     try:
+        _change_passphrase(plant)
         _rollover(plant)
-        (plant / "another").write_text("another secret")
-        words = ("--passphrase-file", plant / "secret", "--new-passphrase-file", plant / "another")
-        serving.result("ca", "passphrase", "--ca-dir", plant / "ca", *words)
-        (plant / "another").replace(plant / "secret")
-        _rollover(plant, "--activate", "-y")
         log = plant / "ca-serve.log"
+        until(lambda: "start it again before the key is activated" in log.read_text())
+        _rollover(plant, "--activate", "-y")
         until(lambda: "stays as it was" in log.read_text())
         _enroll(server, plant, "pc", _save(plant / "old.pem", old))
         pem = (plant / "pc" / "certificate.pem").read_bytes()
