@@ -22,16 +22,16 @@ def report(talk: Talk, folder: CaFolder, now: datetime) -> None:
     from cipsec.pki.names import show_name
 
     own = folder.certificate()
-    talk.fields(
-        "ca",
-        {
-            "directory": str(folder.path),
-            "subject": show_name(own.subject),
-            "sha256": talk.fingerprint(fingerprint(own)),
-            "not_after": times.show_time(own.not_valid_after_utc),
-            **standing(talk, folder, now),
-        },
-    )
+    shown = {
+        "directory": str(folder.path),
+        "subject": show_name(own.subject),
+        "sha256": talk.fingerprint(fingerprint(own)),
+        "not_after": times.show_time(own.not_valid_after_utc),
+        **standing(talk, folder, now),
+    }
+    if not talk.json and shown["next_csr"] is None:
+        del shown["next_csr"]  # few CAs ever have one
+    talk.fields("ca", shown)
 
 
 def standing(talk: Talk, folder: CaFolder, now: datetime) -> dict[str, object]:

@@ -23,7 +23,7 @@ from cipsec.pki import keys
 from cipsec.pki.faults import UNREADABLE
 from cipsec.pki.issued import directly_issued, is_root, is_self_issued
 from cipsec.pki.names import host_name, sans_of, show_name, show_san
-from cipsec.rollover import is_interrupted
+from cipsec.rollover import is_interrupted, state
 from cipsec.rollover.step import TAKE_IN
 from cipsec.serve.certificate import ServerCertificate
 from cipsec.times import show_duration, show_time
@@ -103,7 +103,9 @@ def certificate(ca: Ca) -> Iterator[Remark]:
     if is_root(own):
         yield from _validity(own, ca.now, how(ca))
         return
-    again = f"have {typed(ca.folder.request_file)} signed again: {TAKE_IN}; or {how(ca)}"
+    again = how(ca)
+    if state(ca.folder) is None:
+        again = f"have {typed(ca.folder.request_file)} signed again: {TAKE_IN}; or: {again}"
     yield from _validity(own, ca.now, again, again)
     for one in above:
         yield from _validity(one, ca.now, _ABOVE, _ABOVE)

@@ -36,6 +36,7 @@ def prepare(
     require_none(step.folder)
     with step.folder.keys_held():  # that the passphrase stays the same until all is there
         sweep(step)
+        require_none(step.folder)  # once more: who came first may just be done
         made, held = _made(step, passphrase, key_type, validity, named)
         _publish(step, made, held)
     return step.folder.successor

@@ -40,6 +40,7 @@ def request(
     require_none(step.folder)
     with step.folder.keys_held():
         sweep(step)
+        require_none(step.folder)  # once more: who came first may just be done
         own, _ = step.folder.pair(passphrase)  # so that one passphrase opens both
         key, held = next_key.obtain(step.folder, passphrase, key_type, named)
         pem = subordinate_request(own.subject, key).public_bytes(Encoding.PEM)
@@ -95,7 +96,7 @@ def _is_for_next(folder: CaFolder, given: Sequence[x509.Certificate]) -> bool:
 def _take_in(step: Step, given: Sequence[x509.Certificate]) -> list[str]:
     folder, upcoming = step.folder, step.folder.successor
     key = keys.served(upcoming.certified().public_key())
-    own = next(one for one in given if founding.is_for(one, key))
+    own = next((one for one in given if founding.is_for(one, key)), given[0])
     above = issuers.above(own, [*given, *certificates_in(folder.chain_file)])
     chain = Chain(own, above)
     founding.require_fit(chain, key, step.now, founding.renamed(folder, own))

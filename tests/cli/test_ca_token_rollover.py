@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -17,10 +19,13 @@ from cipsec.pki import keys
 from cipsec.rollover import Step, preparing
 from cipsec.token import making
 from cipsec.token.module import module
+from tests.rollover.test_passphrase import full_disk
 from tests.support import ca, programs, softhsm, upper
 from tests.support.softhsm import PIN, SoftHsm
 
 from .conftest import Cipsec, Ran
+
+Later = Callable[[Callable[[], object]], contextlib.AbstractContextManager[None]]
 
 
 @pytest.fixture
@@ -159,6 +164,48 @@ def test_cut_off(
     assert roll(cipsec, hsm).code == 0
     assert len(labels(hsm)) == 2
     assert roll(cipsec, hsm, "--activate", "-y").code == 0
+
+
+def test_two_at_once(cipsec: Cipsec, folder: CaFolder, hsm: SoftHsm, later: Later) -> None:
+    """Who comes second is refused, and does not touch where the first one's key is."""
+    with later(lambda: roll(cipsec, hsm)):
+        ran = roll(cipsec, hsm)
+    assert (ran.code, "the next root was prepared at" in ran.err) == (6, True)
+    folder.successor.authority(PIN)
+    assert len(labels(hsm)) == 2
+
+
+@pytest.fixture
+def later(monkeypatch: pytest.MonkeyPatch) -> Later:
+    """Return what lets somebody else work in the instant before the keys are held."""
+
+    @contextlib.contextmanager
+    def before(work: Callable[[], object]) -> Iterator[None]:
+        held, waiting = CaFolder.keys_held, [work]
+
+        def keys_held(self: CaFolder) -> contextlib.AbstractContextManager[None]:
+            while waiting:
+                waiting.pop()()
+            return held(self)
+
+        with monkeypatch.context() as broken:
+            broken.setattr(CaFolder, "keys_held", keys_held)
+            yield
+
+    return before
+
+
+def test_a_full_disk(
+    cipsec: Cipsec, folder: CaFolder, hsm: SoftHsm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is not on record is not handed out; the key that was made is gone on with."""
+    with closing(folder.store()) as database:
+        step = Step(folder, database, "operator", times.now())
+        with full_disk(monkeypatch):
+            rollover.prepare(step, PIN, validity=timedelta(days=900))
+    assert (rollover.state(folder), len(labels(hsm))) == ("begun", 2)
+    assert roll(cipsec, hsm).code == 0
+    assert len(labels(hsm)) == 2
 
 
 def test_begun_and_called_off(
