@@ -20,6 +20,13 @@ if TYPE_CHECKING:
     from cipsec.ca_folder import Generation
     from cipsec.rollover import Step
 
+_UNAWARE = {
+    "root": "who holds them does not know it yet, and accepts what it issues only where he follows"
+    " the link",
+    "intermediate": "it is below another root, and who was not given that one accepts nothing that"
+    " it issues",
+}
+
 Activate = Annotated[bool, typer.Option("--activate", help="Let the next key issue from now on.")]
 Cancel = Annotated[bool, typer.Option("--cancel", help="Destroy the next key; it never issued.")]
 Retire = Annotated[
@@ -100,7 +107,7 @@ def rollover(
         else:
             secret = passphrase_file
             done = ca_rollover_next.make(talk, step, secret, wanted, dry_run=dry_run)
-    if (done or talk.json) and output != "-":
+    if talk.json or (done and output != "-"):
         ca_rollover_shown.report(talk, folder, now)
     if not done:
         talk.say("cipsec: nothing was changed")
@@ -163,8 +170,7 @@ def _activate(given: _Given) -> bool:
     if count:
         talk.warn(
             f"{'1 certificate in force is' if count == 1 else f'{count} certificates in force are'}"
-            f" older than the next {what}: who holds them does not know it yet, and accepts what it"
-            " issues only where he follows the link"
+            f" older than the next {what}: {_UNAWARE[what]}"
         )
     if given.dry_run or (count and not given.confirmed(f"Activate the next {what} now?")):
         return False

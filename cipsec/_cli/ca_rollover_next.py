@@ -113,7 +113,7 @@ def _request(talk: Talk, step: Step, file: str | None, wanted: Wanted) -> None:
     pem = files.read(made.request_file)
     if copy:
         ca_intermediate.write(copy, pem, made.request_file, force=wanted.force)
-    if wanted.output == "-":
+    if wanted.output == "-" and not talk.json:
         talk.raw(pem)
     _tell_place(talk, step.folder)
     talk.say("cipsec: the next key is made; the present one issues until the next is activated")

@@ -34,7 +34,7 @@ def leftovers(ca: Ca) -> Iterable[Remark]:
 
 def _unfinished(ca: Ca) -> Iterator[Path]:
     own = ca.folder.path
-    for where in (own, ca.folder.predecessors_folder):
+    for where in (own, ca.folder.predecessors_folder, ca.folder.successor.path):
         yield from (path for path in _within(where) if _UNFINISHED.fullmatch(path.name))
     drafts = re.compile(rf"\.{re.escape(own.name)}\.[0-9a-f]{{12}}")  # of init and restore
     yield from (path for path in _within(own.parent) if drafts.fullmatch(path.name))

@@ -15,7 +15,11 @@ _HEX = "0123456789ab"
 
 
 @pytest.mark.parametrize(
-    "name", ["ca/.ca.key.", "ca/.backup.", "ca/.next.", "ca/previous/.0011223344556677.", ".ca."]
+    "name",
+    [
+        *("ca/.ca.key.", "ca/.backup.", "ca/.next.", "ca/previous/.0011223344556677."),
+        *("ca/next/.ca.pem.", ".ca."),
+    ],
 )
 def test_left(ca_folder: CaFolder, name: str) -> None:
     """A draft of the folder, of a key, of a root, a copy of the store: after an hour each is."""
