@@ -97,6 +97,7 @@ async def _follow_tls(plan: Plan, front: FrontServer) -> None:
             if (wanted := plan.tls()) != served:
                 front.exchange_context(plan.context())
                 served = wanted
+                _LOG.info("connections are served with %s from now on", fingerprint(wanted[0][0]))
             said = ""
         except CipsecError as error:
             if error.message != said:

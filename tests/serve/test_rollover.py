@@ -79,6 +79,16 @@ def _speaks_under(server: Serving, root: x509.Certificate) -> bool:
     return pem.strip() in done.stdout
 
 
+def _all_speak_under(server: Serving, root: x509.Certificate, workers: tuple[str, ...]) -> bool:
+    """Tell whether every worker serves new connections with a certificate of the root's key."""
+    if not _speaks_under(server, root):
+        return False
+    own = x509.load_pem_x509_certificate((server.ca / "server.pem").read_bytes())
+    said = f"connections are served with {fingerprint(own)}"
+    log = (server.ca.parent / f"{server.ca.name}-serve.log").read_text()
+    return log.count(said) >= (int(workers[1]) if workers else 1)
+
+
 def _save(path: Path, certificate: x509.Certificate) -> Path:
     path.write_bytes(certificate.public_bytes(Encoding.PEM))
     return path
@@ -92,7 +102,7 @@ def test_the_whole_story(
     programs.need("curl", "openssl", "faketime")
     folder = CaFolder(plant / "ca")
     old = _save(plant / "old.pem", folder.certificate())
-    server = _start(plant, *workers)
+    server = _start(plant, "-v", *workers)
     try:
         for name in ("early", "late"):
             _enroll(server, plant, name, old)
@@ -107,7 +117,7 @@ def test_the_whole_story(
         _verifies(plant, "early", old)
 
         _rollover(plant, "--activate", "-y")
-        until(lambda: _speaks_under(server, folder.certificate()))
+        until(lambda: _all_speak_under(server, folder.certificate(), workers))
         assert _accepted(server, old)
         assert _accepted(server, new)
         assert _handed_out(server, old) == _handed_out(server, new) == 4

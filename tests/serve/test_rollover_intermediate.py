@@ -15,7 +15,16 @@ from tests.support.serving import Serving
 from tests.support.upper import Ca
 from tests.support.waiting import until
 
-from .test_rollover import _accepted, _enroll, _handed_out, _renew, _speaks_under, _verifies
+from .test_rollover import (
+    _accepted,
+    _all_speak_under,
+    _enroll,
+    _handed_out,
+    _renew,
+    _speaks_under,
+    _start,
+    _verifies,
+)
 
 pytestmark = pytest.mark.programs
 
@@ -47,7 +56,7 @@ def test_the_whole_story(tmp_path: Path, workers: tuple[str, ...]) -> None:
     folder = CaFolder(plant / "ca")
     old = _install(plant, root, folder.request_file)
     anchor = upper.write(plant / "root.pem", root.certificate)
-    server = serving.start(plant / "ca", "--passphrase-file", str(plant / "secret"), *workers)
+    server = _start(plant, "-v", *workers)
     try:
         for name in ("early", "sleeper"):
             _enroll(server, plant, name, anchor)
@@ -59,7 +68,7 @@ def test_the_whole_story(tmp_path: Path, workers: tuple[str, ...]) -> None:
         _issued_by(plant, "early", old)
 
         _cipsec(plant, "ca", "rollover", "--activate", *secret)
-        until(lambda: _speaks_under(server, new))
+        until(lambda: _all_speak_under(server, new, workers))
         assert _accepted(server, anchor)
         assert _handed_out(server, anchor) == 3
         _verifies(plant, "sleeper", anchor)

@@ -10,7 +10,15 @@ from cipsec.ca_folder import CaFolder
 from tests.support import programs, serving, softhsm
 from tests.support.waiting import until
 
-from .test_rollover import _accepted, _enroll, _handed_out, _renew, _save, _speaks_under, _verifies
+from .test_rollover import (
+    _accepted,
+    _all_speak_under,
+    _enroll,
+    _handed_out,
+    _renew,
+    _save,
+    _verifies,
+)
 
 pytestmark = pytest.mark.programs
 
@@ -28,7 +36,7 @@ def test_a_server_follows(
         argv = ("ca", "init", "--name", "Line 4", "--policy", "lab", "--days", "365")
         serving.result(*argv, "--key", hsm.uri(), *where)
         old = _save(tmp_path / "old.pem", folder.certificate())
-        server = serving.start(folder.path, *pin, *workers)
+        server = serving.start(folder.path, "-v", *pin, *workers)
         try:
             for name in ("early", "sleeper"):
                 _enroll(server, tmp_path, name, old)
@@ -37,7 +45,7 @@ def test_a_server_follows(
             until(lambda: _handed_out(server, old) == 4)
             assert "the CA has a new root" in _renew(tmp_path, "early")
             serving.result("ca", "rollover", "--activate", "-y", *where)
-            until(lambda: _speaks_under(server, folder.certificate()))
+            until(lambda: _all_speak_under(server, folder.certificate(), workers))
             assert _accepted(server, old)
             assert _accepted(server, new)
             for name in ("early", "sleeper"):
