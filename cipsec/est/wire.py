@@ -70,7 +70,8 @@ class Response:
 def decode_body(body: bytes) -> bytes:
     """Return the DER in a body: base64 in any layout, with PEM armour, or raw; raise Malformed.
 
-    RFC 8951 section 3.2: base64 whatever Content-Transfer-Encoding says, white space tolerated.
+    RFC 8951 sections 3.1 and 3.2: white space tolerated, base64 whatever the
+    Content-Transfer-Encoding says.
     """
     if not body.strip():
         raise Malformed("the body is empty")
