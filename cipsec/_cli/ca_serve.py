@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import json
-import shlex
+import logging
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cipsec._cli import streams
 from cipsec._cli.ca_issue import passphrase
 from cipsec._cli.options import CaDir, PassphraseFile
 from cipsec._cli.talk import Talk
@@ -56,7 +57,7 @@ def serve(
     ca_dir: CaDir = None,
 ) -> None:
     """Serve enrollments by EST, and announce the server by DNS-SD."""
-    from cipsec import times
+    from cipsec import shell, times
     from cipsec.ca_folder import open_folder
     from cipsec.serve.listen import Listen
     from cipsec.serve.plan import Options
@@ -78,10 +79,11 @@ def serve(
             at_the_end.callback(_ended, talk, folder)
             _ready(talk, told, ready_file)
 
+        for handler in logging.getLogger().handlers:
+            handler.addFilter(lambda _: streams.takes(sys.stderr))
         # Who reads a service's log types what it says at another terminal, as another user.
-        place = f" --ca-dir {shlex.quote(str(folder.path))}" if ca_dir else ""
-        tell = functools.partial(_tell_whoever_listens, talk, place=place)
-        run(folder, secret, options, ready=ready, tell=tell)
+        place = f" --ca-dir {shell.quote(folder.path)}" if ca_dir else ""
+        run(folder, secret, options, ready=ready, tell=_Telling(talk, place))
 
 
 def _ready(talk: Talk, told: Ready, ready_file: Path | None) -> None:
@@ -117,14 +119,34 @@ def _ended(talk: Talk, folder: CaFolder) -> None:
 
     with contextlib.suppress(BrokenPipeError, CipsecError):
         head = log_head(folder)
-        if talk.json:
+        if talk.json and streams.takes(sys.stdout):
             talk.event({"event": "ended", "chain_head": str(head)})
-        talk.say(f"log head {head}")
+        if streams.takes(sys.stderr):
+            talk.say(f"log head {head}")
 
 
-def _tell_whoever_listens(talk: Talk, event: Event, *, place: str = "") -> None:
+class _Telling:
+    """Tells of events while somebody reads, and later how many were missed; waits for nobody."""
+
+    def __init__(self, talk: Talk, place: str) -> None:
+        self._talk = talk
+        self._place = place  # of the CA, as it is typed behind a command
+        self._missed = 0
+
+    def __call__(self, event: Event) -> None:
+        wanted = [sys.stdout] * self._talk.json + [sys.stderr] * (not self._talk.quiet)
+        if not all(map(streams.takes, wanted)):
+            self._missed += 1
+        elif self._missed and streams.takes(sys.stderr):
+            self._talk.warn(f"{self._missed} events were not told here: see cipsec ca log")
+            self._missed = 0
+        _tell_whoever_listens(self._talk, event, self._place)
+
+
+def _tell_whoever_listens(talk: Talk, event: Event, place: str) -> None:
     # The reader of a pipe may have gone away, or the log's disk be full; what would have been read
-    # is done all the same, and the device gets its answer.
+    # is done all the same, and the device gets its answer. Nor does anybody wait for a reader that
+    # has stopped: what it misses is in the log.
     with contextlib.suppress(BrokenPipeError, LocalState):
         _tell(talk, event, place)
 
@@ -147,11 +169,11 @@ def _tell(talk: Talk, event: Event, place: str) -> None:
     from cipsec.ra.policy import GLOBAL_GRANT
     from cipsec.store.codes import Code
 
-    if talk.json:
+    if talk.json and streams.takes(sys.stdout):
         from cipsec.store.events import shown
 
         talk.event(shown(event))
-    if talk.quiet:
+    if talk.quiet or not streams.takes(sys.stderr):
         return
     parts = [
         event.event,

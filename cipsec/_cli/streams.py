@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import select
 import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, TextIO
@@ -60,6 +61,18 @@ def line(stream: TextIO, text: str) -> None:
         encoding = stream.encoding or "utf-8"  # a pipe on Windows, or PYTHONIOENCODING: narrow
         text = text.encode(encoding, "backslashreplace").decode(encoding)
     stream.write(f"{text}\n")
+
+
+def takes(stream: TextIO) -> bool:
+    """Tell whether a line of 4 kB can be written now without waiting for who reads.
+
+    A terminal that was stopped (Ctrl-S), and a pipe whose reader is stuck, take none. True where it
+    cannot be told, as on Windows.
+    """
+    try:
+        return bool(select.select([], [stream], [], 0)[1])
+    except (OSError, ValueError):
+        return True
 
 
 def lost(error: OSError) -> LocalState:

@@ -155,7 +155,7 @@ def test_a_server_whose_log_is_full_goes_on(monkeypatch: pytest.MonkeyPatch) -> 
     with open("/dev/full", "w", buffering=1) as full:  # noqa: PTH123  # a device
         monkeypatch.setattr(sys, "stdout", full)
         monkeypatch.setattr(sys, "stderr", full)
-        _tell_whoever_listens(Talk(json=True), event)
+        _tell_whoever_listens(Talk(json=True), event, "")
         monkeypatch.undo()
         os.dup2(os.open(os.devnull, os.O_WRONLY), full.fileno())  # else closing it would fail
 
@@ -200,6 +200,6 @@ def test_what_the_server_says_to_type(
         rule="inventory",
         reason="it is listed",
     )
-    _tell_whoever_listens(Talk(), event, place=" --ca-dir /srv/line-4")
+    _tell_whoever_listens(Talk(), event, " --ca-dir /srv/line-4")
     [line] = capsys.readouterr().err.splitlines()
     assert line.endswith(said)
