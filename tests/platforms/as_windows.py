@@ -45,7 +45,7 @@ ABSENT = {
         getgroups getloadavg getpgid getpgrp getpriority getrandom getsid getuid getxattr killpg
         lchown listxattr lockf login_tty major makedev memfd_create minor mkfifo mknod nice openpty
         pathconf pidfd_open pipe2 posix_fadvise posix_fallocate posix_spawn pread preadv pwrite
-        pwritev readv register_at_fork removexattr sched_getaffinity sched_yield sendfile
+        pwritev readv register_at_fork removexattr sched_yield sendfile
         set_blocking setegid seteuid setgid setgroups setpgid setpriority setsid setuid setxattr
         splice statvfs sync sysconf tcgetpgrp tcsetpgrp ttyname uname wait wait3 wait4 waitid
         writev""",
