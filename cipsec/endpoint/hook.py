@@ -109,7 +109,7 @@ def _run(hook: Hook, environment: Mapping[str, str]) -> str | None:
     """Return how it failed, None when it ended with 0; it and its group are ended in time."""
     try:
         process = subprocess.Popen(
-            hook.argv,
+            (shutil.which(hook.argv[0]) or hook.argv[0], *hook.argv[1:]),  # .bat on Windows too
             stdin=subprocess.DEVNULL,
             stdout=_STDERR,
             stderr=_STDERR,

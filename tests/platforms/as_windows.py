@@ -31,7 +31,7 @@ LIBRARIES = (
     "anyio._backends._asyncio", "asyncio.unix_events", "cffi", "concurrent.futures.thread",
     "cryptography.hazmat.bindings._rust", "filelock", "getpass", "httptools", "httpx", "ifaddr",
     "logging.handlers", "multiprocessing", "OpenSSL.SSL", "platform", "platformdirs", "pty",
-    "rich.console", "rich.table", "smartcard.System", "sqlite3", "textual.app", "typer",
+    "rich.console", "rich.table", "smartcard.System", "sqlite3", "tempfile", "textual.app", "typer",
     "typer.completion", "uuid", "zeroconf.asyncio",
 )  # fmt: skip
 MODULES = ("fcntl", "grp", "pty", "pwd", "readline", "resource", "syslog", "termios", "tty")
@@ -128,16 +128,21 @@ def _no_signals(*_: object) -> None:
     raise NotImplementedError
 
 
+def _copy(module: types.ModuleType) -> types.ModuleType:
+    copy = types.ModuleType(module.__name__)
+    vars(copy).update(vars(module))
+    return copy
+
+
 def _keep_for_libraries() -> None:
     """Give every module that is imported a copy of what is about to be bereft."""
-    kept = {}
-    for holder in ABSENT:
-        kept[holder.__name__] = copy = types.ModuleType(holder.__name__)
-        vars(copy).update(vars(holder))
+    kept = {holder.__name__: _copy(holder) for holder in ABSENT}
+    shutil.sys = _copy(sys)  # type: ignore[attr-defined]  # `which` looks where it is late
     for module in [m for m in sys.modules.values() if isinstance(m, types.ModuleType)]:
         for name, copy in kept.items():
-            if module.__name__ != __name__ and vars(module).get(name) is sys.modules[name]:
-                setattr(module, name, copy)
+            for alias in (name, f"_{name}") if module.__name__ != __name__ else ():
+                if vars(module).get(alias) is sys.modules[name]:
+                    setattr(module, alias, copy)
 
 
 def become_windows() -> None:
