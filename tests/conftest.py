@@ -27,6 +27,9 @@ vpcd.claim_socket()
 # A shell starts what runs behind it with SIGINT ignored, and so do the programs that tests start
 # and interrupt: they would never end.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+# So does nohup with SIGHUP. Who runs the tests by it goes on; only what he starts is as usual.
+if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, lambda *_: None)
 # How long an example takes says how busy the machine is, and no more.
 settings.register_profile("patient", deadline=None)
 settings.load_profile("patient")
@@ -60,7 +63,8 @@ def writer(store: Database) -> Iterator[Writer]:
 # What is announced or found on the network, which all processes share, runs in one of them.
 _NETWORK = ("tests/discovery/", "tests/cli/test_discover.py", "tests/cli/endpoint/test_at_ca.py")
 # Whoever takes longest begins first, lest the others wait for it in the end.
-_LONG = (*_NETWORK, "tests/serve/", "tests/interop/", "tests/readme/", "tests/cli/endpoint/")
+_LONG = (*_NETWORK, "tests/serve/", "tests/interop/", "tests/readme/", "tests/cli/endpoint/",
+         "tests/platforms/")  # fmt: skip
 
 
 class _Scheduling(LoadFileScheduling):  # type: ignore[misc]  # xdist has no types
