@@ -34,7 +34,7 @@ def _shell(
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=300,
     )
 
 

@@ -134,7 +134,7 @@ def test_server_certificate(ca_folder: CaFolder) -> None:
 def test_running_server(ca_folder: CaFolder, tmp_path: Path) -> None:
     """A server that runs is seen; one that runs with a wrong certificate fails."""
     assert brief(at_ca(ca_folder, "server")) == [(OK, "no server runs on this machine")]
-    with serving.serving(ca_folder.path):
+    with serving.serving(ca_folder.path) as server, server.halted():
         assert brief(at_ca(ca_folder, "server")) == [(OK, "a server runs")]
         assert [one.verdict for one in at_ca(ca_folder, "server certificate")] == [OK]
         rules(ca_folder, ASK, head='[server]\nhosts = ["198.51.100.77"]')

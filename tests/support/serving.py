@@ -47,6 +47,15 @@ class Serving:
         self.process.send_signal(number)
         return self.process.wait(timeout=120)
 
+    @contextlib.contextmanager
+    def halted(self) -> Iterator[None]:
+        """Let it do nothing for a while, such as mend what a test breaks."""
+        self.process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self.process.send_signal(signal.SIGCONT)
+
 
 def cipsec(
     *arguments: str | Path, stdin: bytes = b"", clock: datetime | None = None
