@@ -10,7 +10,7 @@ import contextlib
 import shutil
 import sqlite3
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
@@ -25,6 +25,7 @@ from tests.support.killing import killed_at
 
 _SECRET = "correct horse"
 Act = Callable[[Step], object]
+Look = Callable[[CaFolder, bytes, Act], None]  # at the CA, whose signature it had, what was done
 
 
 def prepare(step: Step) -> None:
@@ -58,8 +59,12 @@ def look(folder: CaFolder, old: bytes, what: Act) -> None:
         with contextlib.suppress(NotFound):
             act(folder, activate)
         _settled(folder, old)
-    with closing(folder.store()) as database:
-        rollover.sweep(Step(folder, database, "operator", now))
+    require_swept(folder)
+
+
+def require_swept(folder: CaFolder) -> None:
+    """Check that nothing of what was cut off stays."""
+    act(folder, rollover.sweep)
     left = [path.name for path in folder.path.rglob(".*")]
     if rollover.is_interrupted(folder) or left:
         raise SystemExit(f"left behind: {left}")
@@ -85,18 +90,23 @@ def _settled(folder: CaFolder, old: bytes) -> None:
 
 
 def main(place: Path) -> None:
-    """Kill at the first call, the second, … until nothing is left to kill; each step by itself."""
+    """Make a root, and play."""
     template = ca.make(place / "template", passphrase=_SECRET)
     template.provisioning_authority(_SECRET, times.now())
-    for what in (prepare, activate):
+    play(place, template, (prepare, activate), look)
+
+
+def play(place: Path, template: CaFolder, steps: Sequence[Act], look: Look) -> None:
+    """Kill at the first call, the second, … until nothing is left to kill; each step by itself."""
+    for what in steps:
         number = 0
-        while _one(place, template, what, number := number + 1):
+        while _one(place, template, what, number := number + 1, look):
             pass
         sys.stdout.write(f"{number - 1}\n")
         act(template, what)
 
 
-def _one(place: Path, template: CaFolder, what: Act, number: int) -> bool:
+def _one(place: Path, template: CaFolder, what: Act, number: int, look: Look) -> bool:
     folder = CaFolder(place / "ca")
     shutil.rmtree(folder.path, ignore_errors=True)
     shutil.copytree(template.path, folder.path)

@@ -6,9 +6,7 @@ Run as `python -m tests.rollover.killed_below DIR`: prints how many kills it sur
 from __future__ import annotations
 
 import contextlib
-import shutil
 import sys
-from contextlib import closing
 from pathlib import Path
 
 from cipsec import rollover, times
@@ -17,10 +15,9 @@ from cipsec.errors import NotFound
 from cipsec.pki import keys
 from cipsec.rollover import Step
 from tests.support import upper
-from tests.support.killing import killed_at
 
 from . import below
-from .killed import Act, act
+from .killed import Act, act, play, require_swept
 
 _SECRET = "correct horse"
 _ROOTS = upper.root("CN=Old Root"), upper.root("CN=New Root")
@@ -43,13 +40,12 @@ def activate(step: Step) -> None:
 
 def look(folder: CaFolder, old: bytes, what: Act) -> None:
     """Check that the CA issues below a root, nothing is lost, and the step can be taken again."""
-    now = times.now()
     before = folder.authority(_SECRET).certificate  # raises unless the key is its own
     if folder.root() not in [root.certificate for root in _ROOTS]:
         raise SystemExit("no chain leads to a root")
     if before.signature != old and not folder.previous():
         raise SystemExit("the old one is lost")
-    folder.cacerts(now)
+    folder.cacerts(times.now())
     if what is ask and rollover.state(folder) is None:
         act(folder, ask)
     if what is take_in and rollover.state(folder) == "waiting":
@@ -58,11 +54,7 @@ def look(folder: CaFolder, old: bytes, what: Act) -> None:
         with contextlib.suppress(NotFound):
             act(folder, activate)
         _settled(folder, old)
-    with closing(folder.store()) as database:
-        rollover.sweep(Step(folder, database, "operator", now))
-    left = [path.name for path in folder.path.rglob(".*")]
-    if rollover.is_interrupted(folder) or left:
-        raise SystemExit(f"left behind: {left}")
+    require_swept(folder)
 
 
 def _settled(folder: CaFolder, old: bytes) -> None:
@@ -84,24 +76,9 @@ def _settled(folder: CaFolder, old: bytes) -> None:
 
 
 def main(place: Path) -> None:
-    """Kill at the first call, the second, … until nothing is left to kill; each step by itself."""
+    """Make a CA below a root, and play."""
     template = below.make(place / "template", _ROOTS[0], passphrase=_SECRET)
-    for what in (ask, take_in, activate):
-        number = 0
-        while _one(place, template, what, number := number + 1):
-            pass
-        sys.stdout.write(f"{number - 1}\n")
-        act(template, what)
-
-
-def _one(place: Path, template: CaFolder, what: Act, number: int) -> bool:
-    folder = CaFolder(place / "ca")
-    shutil.rmtree(folder.path, ignore_errors=True)
-    shutil.copytree(template.path, folder.path)
-    old = folder.certificate().signature
-    killed = killed_at(number, folder.path, lambda: act(folder, what))
-    look(folder, old, what)
-    return killed
+    play(place, template, (ask, take_in, activate), look)
 
 
 if __name__ == "__main__":
